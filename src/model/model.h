@@ -8,6 +8,7 @@
 #ifndef RODNIK_MODEL_MODEL_H
 #define RODNIK_MODEL_MODEL_H
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "tensor/ops.h"
 
@@ -93,9 +94,8 @@ struct block {
     float *middle, *out; /* [rows, width] after attention; after the feed-forward part */
     void *norm1, *attended, *norm2, *activated; /* operands of products, of the model's type */
     float *qkv;                                 /* [rows, (heads + 2 kv_heads) * head_size] */
-    float *
-        qk; /* with qk_norm: [rows, (heads + kv_heads) * head_size] after norm and rotation, else NULL */
-    float *gate_up;                              /* [rows, 2 * ffn_width] */
+    float *qk;      /* with qk_norm: queries and keys after norm and rotation, rows as of qkv */
+    float *gate_up; /* [rows, 2 * ffn_width] */
     float *scale1, *scale2, *scale_qk, *log_sum; /* for backward; all NULL in inference */
     const uint32_t *positions;                   /* [rows] */
     struct attention attention;
@@ -142,8 +142,7 @@ struct safetensors {
     struct safetensor *tensors;
     size_t count;
     const char *metadata_json;
-    void *mapping;
-    size_t mapping_len;
+    struct file_bytes mapping;
 };
 /* Writes atomically; metadata_json is a JSON object of strings or NULL. */
 MUST_USE status safetensors_write(const char *path, const struct safetensor *tensors, size_t count,

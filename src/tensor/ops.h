@@ -184,7 +184,7 @@ void residual_add(struct compute *compute, float *out, const float *x, size_t co
  *   grad_x f32 [rows, width] (overwritten) and grad_head f32 [vocabulary, width] (added to) = d(sum of loss * grad_scale);
  *   both NULL: only the loss is computed
  * scratch: cross_entropy_scratch_bytes(...) bytes. */
-enum { TARGET_NONE = 0xFFFFFFFFu };
+#define TARGET_NONE UINT32_MAX
 struct cross_entropy {
     size_t rows, width, vocabulary;
     struct const_array x, head;

@@ -1,0 +1,52 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HELP_BYTES_MAX = 1 << 20 };
+
+int cli_fail(const char *command, const struct error *error)
+{
+    fprintf(stderr, "rodnik %s: %s\n", command, error->text);
+    return error->code == ERR_USAGE ? 2 : 1;
+}
+
+static int print_help(const struct command_help *help, const struct option *table, size_t count)
+{
+    struct error error = {0};
+    struct buffer text;
+    buffer_create(&text, HELP_BYTES_MAX);
+    status result = options_help(&text, help, table, count, &error);
+    if (result == OK)
+        fputs(text.data, stdout);
+    buffer_destroy(&text);
+    return result == OK ? 0 : cli_fail("help", &error);
+}
+
+bool cli_options(struct options_result *out, int *exit_status, const struct command_help *help,
+                 const struct option *table, size_t count, int argc, char **argv)
+{
+    struct error error = {0};
+    if (options_parse(out, table, count, argc, argv, &error) != OK) {
+        *exit_status = cli_fail(argv[0], &error);
+        fprintf(stderr, "usage: %s\n       rodnik %s --help tells more\n", help->usage, argv[0]);
+        return false;
+    }
+    if (out->help) {
+        *exit_status = print_help(help, table, count);
+        return false;
+    }
+    return true;
+}
+
+int cli_threads(int64_t option)
+{
+    if (option > 0)
+        return (int)option;
+    const char *text = getenv("RODNIK_THREADS");
+    int64_t value = 0;
+    if (text && parse_i64(&value, view_of(text)) && value > 0 && value <= 1024)
+        return (int)value;
+    return 0;
+}

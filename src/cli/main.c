@@ -1,0 +1,57 @@
+/* rodnik: one table of commands. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "version.h"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"demo", command_demo, "the whole way on a default corpus, ending in a served page"},
+    {"corpus", command_corpus, "read texts, clean them, drop duplicates; documents and manifest"},
+    {"tokenizer", command_tokenizer, "train, show and apply a byte-level BPE tokenizer"},
+    {"train", command_train, "grow a model from random weights; resumes by itself"},
+    {"eval", command_eval, "bits per byte on held-out documents beside xz and PPMd"},
+    {"generate", command_generate, "continue a text"},
+    {"chat", command_chat, "talk to a model on the terminal"},
+    {"serve", command_serve, "serve a model: OpenAI's protocol and a web page"},
+    {"report", command_report, "one HTML file: curves, samples, corpus, hashes"},
+    {"bench", command_bench, "speed beside the limits of this machine"},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static void print_usage(FILE *out)
+{
+    fputs("rodnik grows an institution's own language model from raw text, proves that it is its "
+          "own, and serves it.\n\nusage: rodnik COMMAND [options]\n\n",
+          out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fputs("\nrodnik COMMAND --help tells more and gives an example.  rodnik --version tells what "
+          "this is.\nEnvironment: RODNIK_THREADS (number of threads), RODNIK_ISA "
+          "(scalar|avx2|avx512|avx512bf16).\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "--help";
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (strcmp(name, "--version") == 0) {
+        printf("rodnik %s (%s)\n", RODNIK_VERSION, RODNIK_COMMIT);
+        return 0;
+    }
+    bool help = strcmp(name, "--help") == 0 || strcmp(name, "help") == 0 || strcmp(name, "-h") == 0;
+    if (!help)
+        fprintf(stderr, "rodnik: there is no command '%s'\n\n", name);
+    print_usage(help ? stdout : stderr);
+    return help && argc > 1 ? 0 : 2;
+}

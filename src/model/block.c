@@ -1,0 +1,238 @@
+/* One transformer block, forward and backward side by side. */
+#include "model/model_internal.h"
+
+#include <string.h>
+
+static struct const_array operand(const struct model *model, const void *data)
+{
+    return (struct const_array){data, model->type};
+}
+
+static struct array operand_out(const struct model *model, void *data)
+{
+    return (struct array){data, model->type};
+}
+
+static struct rmsnorm norm_of(const struct model *model, size_t rows)
+{
+    size_t width = (size_t)model->config.width;
+    return (struct rmsnorm){.rows = rows,
+                            .width = width,
+                            .x_stride = width,
+                            .out_stride = width,
+                            .epsilon = (float)model->config.norm_epsilon};
+}
+
+static const float *weight_values(const struct model *model, size_t index)
+{
+    return model->weights + model->table.weights[index].offset;
+}
+
+/* ---- norms of queries and keys: one norm for each head's rows ---- */
+
+struct head_norm {
+    struct rmsnorm shape;
+    size_t heads; /* query heads, then key heads stand side by side in a row */
+    const struct layer_index *index;
+};
+
+static struct head_norm head_norm_of(const struct model *model, const struct layer_index *index,
+                                     size_t rows)
+{
+    const struct model_config *config = &model->config;
+    struct head_norm norm = {.heads = (size_t)(config->heads + config->kv_heads), .index = index};
+    norm.shape = (struct rmsnorm){.rows = rows,
+                                  .width = (size_t)config->head_size,
+                                  .x_stride = qkv_width(config),
+                                  .out_stride = qkv_width(config),
+                                  .epsilon = (float)config->norm_epsilon};
+    return norm;
+}
+
+static size_t head_norm_weight(const struct model *model, const struct head_norm *norm, size_t head)
+{
+    return head < (size_t)model->config.heads ? norm->index->q_norm : norm->index->k_norm;
+}
+
+static void head_norms_forward(const struct model *model, const struct head_norm *norm,
+                               const struct block *block)
+{
+    for (size_t head = 0; head < norm->heads; head++) {
+        size_t at = head * norm->shape.width;
+        rmsnorm_forward(model->compute, &norm->shape, (struct array){block->qk + at, DTYPE_F32},
+                        block->scale_qk ? block->scale_qk + head * block->rows : NULL,
+                        block->qkv + at, weight_values(model, head_norm_weight(model, norm, head)));
+    }
+}
+
+static void head_norms_backward(const struct model *model, const struct head_norm *norm,
+                                const struct block *block, float *grad_qkv, float *gradients)
+{
+    for (size_t head = 0; head < norm->heads; head++) {
+        size_t at = head * norm->shape.width, weight = head_norm_weight(model, norm, head);
+        struct rmsnorm_gradients out = {.grad_x = grad_qkv + at,
+                                        .grad_weight =
+                                            gradients + model->table.weights[weight].offset};
+        rmsnorm_backward(model->compute, &norm->shape, &out, grad_qkv + at, block->qkv + at,
+                         weight_values(model, weight), block->scale_qk + head * block->rows);
+    }
+}
+
+/* ---- attention ---- */
+
+static struct rotary rotary_of(const struct model *model, const struct block *block, bool inverse)
+{
+    const struct model_config *config = &model->config;
+    return (struct rotary){.rows = block->rows,
+                           .heads = (size_t)(config->heads + config->kv_heads),
+                           .head_size = (size_t)config->head_size,
+                           .row_stride = qkv_width(config),
+                           .table = model->rotary,
+                           .positions = block->positions,
+                           .inverse = inverse};
+}
+
+static void cache_rows(const struct model *model, const struct block *block, const float *key,
+                       const float *value)
+{
+    size_t stride = qkv_width(&model->config), width = kv_width(&model->config);
+    for (size_t row = 0; row < block->rows; row++) {
+        size_t at = (block->attention.query_first + row) * width;
+        memcpy(block->key_cache + at, key + row * stride, width * sizeof *key);
+        memcpy(block->value_cache + at, value + row * stride, width * sizeof *value);
+    }
+}
+
+/* Where attention reads: rotated queries and keys stand in qk (with norms) or in qkv; values in qkv or in the cache. */
+static struct attention_inputs attention_inputs_of(const struct model *model,
+                                                   const struct block *block)
+{
+    const float *rotated = block->qk ? block->qk : block->qkv;
+    size_t heads = attended_width(&model->config);
+    struct attention_inputs in = {.query = rotated,
+                                  .key = rotated + heads,
+                                  .value = block->qkv + heads + kv_width(&model->config)};
+    if (block->key_cache) {
+        in.key = block->key_cache;
+        in.value = block->value_cache;
+    }
+    return in;
+}
+
+static void attend_forward(const struct model *model, size_t layer, const struct block *block)
+{
+    struct layer_index index = layer_index_of(&model->config, layer);
+    linear_forward(model, linear_of(model, layer, PRODUCT_QKV), block->qkv, block->norm1,
+                   block->rows);
+    if (block->qk) {
+        struct head_norm norm = head_norm_of(model, &index, block->rows);
+        head_norms_forward(model, &norm, block);
+    }
+    struct rotary rotary = rotary_of(model, block, false);
+    float *rotated = block->qk ? block->qk : block->qkv;
+    rotary_apply(model->compute, rotated, &rotary);
+    if (block->key_cache)
+        cache_rows(model, block, rotated + attended_width(&model->config),
+                   block->qkv + attended_width(&model->config) + kv_width(&model->config));
+    struct attention_inputs in = attention_inputs_of(model, block);
+    attention_forward(model->compute, &block->attention, operand_out(model, block->attended),
+                      block->log_sum, &in);
+}
+
+/* grad_attended f32 [rows, attended]; leaves d/d norm1 in scratch->narrow. */
+static void attend_backward(const struct model *model, size_t layer, const struct block *block,
+                            float *gradients, const struct block_scratch *scratch)
+{
+    struct layer_index index = layer_index_of(&model->config, layer);
+    size_t heads = attended_width(&model->config), kv = kv_width(&model->config);
+    struct attention_inputs in = attention_inputs_of(model, block);
+    struct attention_gradients grad = {.grad_query = scratch->wide,
+                                       .grad_key = scratch->wide + heads,
+                                       .grad_value = scratch->wide + heads + kv};
+    attention_backward(model->compute, &block->attention, &grad, scratch->narrow,
+                       operand(model, block->attended), block->log_sum, &in);
+    struct rotary rotary = rotary_of(model, block, true);
+    rotary_apply(model->compute, scratch->wide, &rotary);
+    if (block->qk) {
+        struct head_norm norm = head_norm_of(model, &index, block->rows);
+        head_norms_backward(model, &norm, block, scratch->wide, gradients);
+    }
+    convert_array(model->compute, operand_out(model, scratch->wide_operand),
+                  (struct const_array){scratch->wide, DTYPE_F32},
+                  block->rows * qkv_width(&model->config));
+    struct linear_gradients out = {scratch->narrow, gradients};
+    linear_backward(model, linear_of(model, layer, PRODUCT_QKV), &out, scratch->wide_operand,
+                    block->norm1, block->rows);
+}
+
+/* ---- the block ---- */
+
+void model_block_forward(const struct model *model, size_t layer, const struct block *block)
+{
+    ASSERT(model && block && layer < (size_t)model->config.layers);
+    ASSERT(block->rows == block->attention.sequences * block->attention.queries);
+    struct layer_index index = layer_index_of(&model->config, layer);
+    struct rmsnorm norm = norm_of(model, block->rows);
+    size_t count = block->rows * norm.width;
+
+    rmsnorm_forward(model->compute, &norm, operand_out(model, block->norm1), block->scale1,
+                    block->x, weight_values(model, index.norm1));
+    attend_forward(model, layer, block);
+    linear_forward(model, linear_of(model, layer, PRODUCT_OUT), block->middle, block->attended,
+                   block->rows);
+    residual_add(model->compute, block->middle, block->x, count);
+
+    rmsnorm_forward(model->compute, &norm, operand_out(model, block->norm2), block->scale2,
+                    block->middle, weight_values(model, index.norm2));
+    linear_forward(model, linear_of(model, layer, PRODUCT_GATE_UP), block->gate_up, block->norm2,
+                   block->rows);
+    swiglu_forward(model->compute, operand_out(model, block->activated), block->gate_up,
+                   block->rows, (size_t)model->config.ffn_width);
+    linear_forward(model, linear_of(model, layer, PRODUCT_DOWN), block->out, block->activated,
+                   block->rows);
+    residual_add(model->compute, block->out, block->middle, count);
+}
+
+void model_block_backward(const struct model *model, size_t layer, const struct block *block,
+                          float *grad, float *gradients, const struct block_scratch *scratch)
+{
+    ASSERT(model && block && grad && gradients && scratch);
+    struct layer_index index = layer_index_of(&model->config, layer);
+    struct rmsnorm norm = norm_of(model, block->rows);
+    size_t count = block->rows * norm.width;
+    struct const_array grad_out = {grad, DTYPE_F32};
+    struct array narrow_operand = operand_out(model, scratch->narrow_operand);
+
+    convert_array(model->compute, narrow_operand, grad_out, count);
+    linear_backward(model, linear_of(model, layer, PRODUCT_DOWN),
+                    &(struct linear_gradients){scratch->wide, gradients}, scratch->narrow_operand,
+                    block->activated, block->rows);
+    swiglu_backward(model->compute, operand_out(model, scratch->wide_operand), scratch->wide,
+                    block->gate_up, block->rows, (size_t)model->config.ffn_width);
+    linear_backward(model, linear_of(model, layer, PRODUCT_GATE_UP),
+                    &(struct linear_gradients){scratch->narrow, gradients}, scratch->wide_operand,
+                    block->norm2, block->rows);
+    struct rmsnorm_gradients norm2 = {grad, gradients + model->table.weights[index.norm2].offset,
+                                      true};
+    rmsnorm_backward(model->compute, &norm, &norm2, scratch->narrow, block->middle,
+                     weight_values(model, index.norm2), block->scale2);
+
+    convert_array(model->compute, narrow_operand, grad_out, count);
+    linear_backward(model, linear_of(model, layer, PRODUCT_OUT),
+                    &(struct linear_gradients){scratch->narrow, gradients}, scratch->narrow_operand,
+                    block->attended, block->rows);
+    attend_backward(model, layer, block, gradients, scratch);
+    struct rmsnorm_gradients norm1 = {grad, gradients + model->table.weights[index.norm1].offset,
+                                      true};
+    rmsnorm_backward(model->compute, &norm, &norm1, scratch->narrow, block->x,
+                     weight_values(model, index.norm1), block->scale1);
+}
+
+void model_logits(const struct model *model, float *out, const float *x, size_t rows, void *scratch)
+{
+    ASSERT(model && out && x && scratch);
+    struct rmsnorm norm = norm_of(model, rows);
+    rmsnorm_forward(model->compute, &norm, operand_out(model, scratch), NULL, x,
+                    weight_values(model, final_norm_index(&model->config)));
+    linear_forward(model, linear_head(model), out, scratch, rows);
+}

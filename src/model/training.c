@@ -1,0 +1,227 @@
+/* One micro-batch through the whole model: activations kept by layer, then walked back. */
+#include "model/model.h"
+
+#include <string.h>
+
+#include "model/model_internal.h"
+
+struct training {
+    const struct model *model;
+    size_t rows, sequences, length;
+    float *embedded;      /* [rows, width], input of the first block */
+    struct block *blocks; /* one per layer, with their activations */
+    void *final;          /* [rows, width] operands of the head */
+    float *final_scale;   /* [rows] */
+    float *grad;          /* [rows, width] */
+    uint32_t *positions;  /* [rows] */
+    struct block_scratch scratch;
+    void *loss_scratch;
+};
+
+/* Memory comes through one counting function, so that training_bytes states what training_create takes. */
+struct taker {
+    struct arena *arena; /* NULL: only count */
+    size_t bytes;
+    bool failed;
+    struct error *error;
+};
+
+static void *take(struct taker *taker, size_t count, size_t size)
+{
+    taker->bytes += (count * size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    if (!taker->arena || taker->failed)
+        return NULL;
+    void *block = arena_alloc(taker->arena, count, size, taker->error);
+    taker->failed = !block;
+    return block;
+}
+
+static void take_block(struct taker *taker, struct block *block, const struct model *model,
+                       size_t rows)
+{
+    const struct model_config *config = &model->config;
+    size_t width = (size_t)config->width, ffn = (size_t)config->ffn_width;
+    size_t operand = dtype_bytes(model->type);
+    block->rows = rows;
+    block->middle = take(taker, rows * width, sizeof(float));
+    block->out = take(taker, rows * width, sizeof(float));
+    block->norm1 = take(taker, rows * width, operand);
+    block->attended = take(taker, rows * attended_width(config), operand);
+    block->norm2 = take(taker, rows * width, operand);
+    block->activated = take(taker, rows * ffn, operand);
+    block->qkv = take(taker, rows * qkv_width(config), sizeof(float));
+    block->gate_up = take(taker, rows * 2 * ffn, sizeof(float));
+    block->scale1 = take(taker, rows, sizeof(float));
+    block->scale2 = take(taker, rows, sizeof(float));
+    block->log_sum = take(taker, rows * (size_t)config->heads, sizeof(float));
+    if (config->qk_norm) {
+        size_t heads = (size_t)(config->heads + config->kv_heads);
+        block->qk = take(taker, rows * qkv_width(config), sizeof(float));
+        block->scale_qk = take(taker, rows * heads, sizeof(float));
+    }
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void take_all(struct taker *taker, struct training *training, const struct model *model)
+{
+    const struct model_config *config = &model->config;
+    size_t rows = training->rows, width = (size_t)config->width;
+    size_t ffn = (size_t)config->ffn_width, operand = dtype_bytes(model->type);
+    size_t narrow = larger(width, attended_width(config));
+    training->embedded = take(taker, rows * width, sizeof(float));
+    training->final = take(taker, rows * width, operand);
+    training->final_scale = take(taker, rows, sizeof(float));
+    training->grad = take(taker, rows * width, sizeof(float));
+    training->positions = take(taker, rows, sizeof(uint32_t));
+    training->scratch.narrow = take(taker, rows * narrow, sizeof(float));
+    training->scratch.wide = take(taker, rows * larger(ffn, qkv_width(config)), sizeof(float));
+    training->scratch.narrow_operand = take(taker, rows * width, operand);
+    training->scratch.wide_operand =
+        take(taker, rows * larger(2 * ffn, qkv_width(config)), operand);
+    training->loss_scratch =
+        take(taker, cross_entropy_scratch_bytes(model->type, (size_t)config->vocabulary), 1);
+}
+
+static struct attention attention_of(const struct training *training)
+{
+    const struct model_config *config = &training->model->config;
+    size_t stride = qkv_width(config);
+    return (struct attention){.sequences = training->sequences,
+                              .queries = training->length,
+                              .keys = training->length,
+                              .heads = (size_t)config->heads,
+                              .kv_heads = (size_t)config->kv_heads,
+                              .head_size = (size_t)config->head_size,
+                              .query_stride = stride,
+                              .kv_stride = stride,
+                              .kv_sequence_stride = stride * training->length};
+}
+
+size_t training_bytes(const struct model *model, size_t sequences, size_t length)
+{
+    ASSERT(model && sequences && length);
+    struct training training = {.rows = sequences * length};
+    struct block block;
+    struct taker taker = {0};
+    for (int64_t layer = 0; layer < model->config.layers; layer++)
+        take_block(&taker, &block, model, training.rows);
+    take_all(&taker, &training, model);
+    return taker.bytes;
+}
+
+status training_create(struct training **out, const struct model *model, size_t sequences,
+                       size_t length, struct arena *arena, struct error *error)
+{
+    ASSERT(out && model && sequences && length && arena && error);
+    ASSERT(length <= (size_t)model->config.context);
+    struct training *training;
+    TRY_ALLOC(training, arena, 1, error);
+    training->model = model;
+    training->sequences = sequences;
+    training->length = length;
+    training->rows = sequences * length;
+    size_t layers = (size_t)model->config.layers;
+    TRY_ALLOC(training->blocks, arena, layers, error);
+    struct taker taker = {.arena = arena, .error = error};
+    for (size_t layer = 0; layer < layers; layer++)
+        take_block(&taker, &training->blocks[layer], model, training->rows);
+    take_all(&taker, training, model);
+    if (taker.failed)
+        return error->code ? error->code : ERR_MEMORY;
+    for (size_t row = 0; row < training->rows; row++)
+        training->positions[row] = (uint32_t)(row % length);
+    for (size_t layer = 0; layer < layers; layer++) {
+        struct block *block = &training->blocks[layer];
+        block->x = layer ? training->blocks[layer - 1].out : training->embedded;
+        block->positions = training->positions;
+        block->attention = attention_of(training);
+    }
+    *out = training;
+    return OK;
+}
+
+static const float *final_weight(const struct model *model)
+{
+    return model->weights + model->table.weights[final_norm_index(&model->config)].offset;
+}
+
+static struct rmsnorm final_norm(const struct training *training)
+{
+    size_t width = (size_t)training->model->config.width;
+    return (struct rmsnorm){.rows = training->rows,
+                            .width = width,
+                            .x_stride = width,
+                            .out_stride = width,
+                            .epsilon = (float)training->model->config.norm_epsilon};
+}
+
+static const float *last_output(const struct training *training)
+{
+    return training->blocks[training->model->config.layers - 1].out;
+}
+
+static void forward(struct training *training, const struct batch *batch)
+{
+    const struct model *model = training->model;
+    ASSERT(batch->sequences == training->sequences && batch->length == training->length);
+    embedding_forward(model->compute, training->embedded, model->weights, batch->tokens,
+                      training->rows, (size_t)model->config.width);
+    for (size_t layer = 0; layer < (size_t)model->config.layers; layer++) {
+        training->blocks[layer].attention.first_key = batch->first_key;
+        model_block_forward(model, layer, &training->blocks[layer]);
+    }
+    struct rmsnorm norm = final_norm(training);
+    rmsnorm_forward(model->compute, &norm, (struct array){training->final, model->type},
+                    training->final_scale, last_output(training), final_weight(model));
+}
+
+static struct cross_entropy loss_of(const struct training *training, const struct batch *batch,
+                                    float grad_scale)
+{
+    const struct model *model = training->model;
+    size_t offset = linear_head(model).offset;
+    const void *head = model->type == DTYPE_BF16 ? (const void *)(model->copy + offset)
+                                                 : (const void *)(model->weights + offset);
+    return (struct cross_entropy){.rows = training->rows,
+                                  .width = (size_t)model->config.width,
+                                  .vocabulary = (size_t)model->config.vocabulary,
+                                  .x = {training->final, model->type},
+                                  .head = {head, model->type},
+                                  .target = batch->targets,
+                                  .grad_scale = grad_scale,
+                                  .scratch = training->loss_scratch};
+}
+
+void model_loss(struct training *training, const struct batch *batch, float *loss)
+{
+    ASSERT(training && batch && loss);
+    forward(training, batch);
+    struct cross_entropy in = loss_of(training, batch, 0);
+    cross_entropy(training->model->compute, &in, loss, NULL, NULL);
+}
+
+void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
+                     float *gradients, float *loss)
+{
+    ASSERT(training && batch && gradients && loss);
+    const struct model *model = training->model;
+    forward(training, batch);
+    struct cross_entropy in = loss_of(training, batch, grad_scale);
+    cross_entropy(model->compute, &in, loss, training->scratch.narrow,
+                  gradients + linear_head(model).offset);
+    struct rmsnorm norm = final_norm(training);
+    struct rmsnorm_gradients out = {
+        .grad_x = training->grad,
+        .grad_weight = gradients + model->table.weights[final_norm_index(&model->config)].offset};
+    rmsnorm_backward(model->compute, &norm, &out, training->scratch.narrow, last_output(training),
+                     final_weight(model), training->final_scale);
+    for (size_t layer = (size_t)model->config.layers; layer-- > 0;)
+        model_block_backward(model, layer, &training->blocks[layer], training->grad, gradients,
+                             &training->scratch);
+    embedding_backward(model->compute, gradients, training->grad, batch->tokens, training->rows,
+                       (size_t)model->config.width);
+}

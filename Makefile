@@ -20,17 +20,18 @@ modules := $(foreach module,$(floors),$(if $(wildcard src/$(module)/*.c),$(modul
 
 # A kernel source (src/tensor/*_kernels.c) is compiled once per instruction set; everything else once.
 kernel_sources := $(wildcard src/tensor/*_kernels.c)
+page_files     := $(wildcard src/serve/page/*.html src/serve/page/*.css src/serve/page/*.js)
 isas           := scalar $(if $(x86),avx2 avx512 avx512bf16)
 sources         = $(filter-out $(kernel_sources),$(wildcard src/$1/*.c))
 objects         = $(patsubst src/%.c,$(BUILD)/%.o,$(call sources,$1)) \
                   $(if $(filter tensor,$1),$(foreach isa,$(isas),$(patsubst src/%.c,$(BUILD)/%_$(isa).o,$(kernel_sources)))) \
                   $(if $(filter serve,$1),$(patsubst src/%,$(BUILD)/%.o,$(page_files)))
-page_files     := $(wildcard src/serve/page/*.html src/serve/page/*.css src/serve/page/*.js)
 
 # ---- flags -----------------------------------------------------------------------------------------------------------------
 warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Werror
 # The same bits everywhere: no contraction, no reassociation; fused multiply-adds only where the source says so.
 numerics := -ffp-contract=off -fno-fast-math -fno-associative-math
+version  := 0.1.0
 commit   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CFLAGS   ?= -O3 -g
 cflags   := -std=gnu11 $(CFLAGS) $(if $(x86),-march=x86-64-v3) $(warnings) $(numerics) -D_GNU_SOURCE -Isrc -I$(BUILD) -fno-omit-frame-pointer -pthread
@@ -45,8 +46,9 @@ libs     += -fsanitize=thread
 endif
 isa_flags_scalar     := -DKERNEL_ISA=0 -fno-tree-vectorize -fno-tree-slp-vectorize
 isa_flags_avx2       := -DKERNEL_ISA=1
-isa_flags_avx512     := -DKERNEL_ISA=2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
-isa_flags_avx512bf16 := -DKERNEL_ISA=3 $(isa_flags_avx512:-DKERNEL_ISA=2=) -mavx512bf16
+avx512_flags         := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
+isa_flags_avx512     := -DKERNEL_ISA=2 $(avx512_flags)
+isa_flags_avx512bf16 := -DKERNEL_ISA=3 $(avx512_flags) -mavx512bf16
 
 .PHONY: all demo check bench fuzz format help clean setup setup-check
 all: $(BUILD)/rodnik
@@ -62,6 +64,14 @@ $(foreach isa,$(isas),$(eval $(call kernel_rule,$(isa))))
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(cflags) -MMD -MP -c $< -o $@
+
+# What this build is; rewritten only when it changes.
+$(BUILD)/version.h: FORCE
+	@mkdir -p $(@D)
+	@printf '#define RODNIK_VERSION "%s"\n#define RODNIK_COMMIT "%s"\n' '$(version)' '$(commit)' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+FORCE:
+$(BUILD)/cli/main.o: $(BUILD)/version.h
 
 # The page's files become arrays named after the file.
 $(BUILD)/serve/page/%.o: src/serve/page/% scripts/embed.sh

@@ -31,7 +31,7 @@ size_t arena_used_bytes(const struct arena *arena);
 /* A scope: everything allocated after arena_mark is forgotten by arena_rewind. */
 struct arena_mark {
     void *chunk;
-    size_t used;
+    size_t chunk_used, used;
 };
 struct arena_mark arena_mark(const struct arena *arena);
 void arena_rewind(struct arena *arena, struct arena_mark mark);

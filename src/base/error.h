@@ -16,7 +16,7 @@ typedef enum status {
     ERR_MEMORY,     /* an allocation failed */
     ERR_LIMIT,      /* a size, count or depth exceeds a named limit */
     ERR_USAGE,      /* an option, key or argument of the user is wrong: exit status 2 */
-    ERR_STATE,      /* valid input that doesn't fit what is already there (another recipe, another
+    ERR_CONFLICT,   /* valid input that doesn't fit what is already there (another recipe, another
                        corpus) */
     ERR_NUMERIC,    /* NaN or divergence that the work cannot go on with */
     ERR_INTERRUPTED /* Ctrl-C or SIGTERM: stopped cleanly at a safe point */

@@ -28,10 +28,12 @@ struct random_block {
 /* The block at `index`: counter = (index, stream), key = (seed), purpose mixed into the key's high
  * word as key[1] = seed >> 32 ^ purpose * 0x9E3779B9. */
 struct random_block random_philox(struct random_key key, uint64_t index);
+/* The bare cipher, for other uses of the counter and for its published test vectors. */
+struct random_block random_philox_raw(const uint32_t counter[4], const uint32_t key[2]);
 uint64_t random_u64(struct random_key key, uint64_t index);
 /* Uniform in [0, 1) with 24 bits. */
 float random_unit(struct random_key key, uint64_t index);
-/* Unbiased integer below `limit` (multiply-shift on 64 bits). */
+/* Integer below `limit`: the high word of a 64-bit draw times the limit (bias below limit / 2^64). */
 uint64_t random_below(struct random_key key, uint64_t index, uint64_t limit);
 
 #endif

@@ -1,6 +1,8 @@
-/* Pre-training: recipe, shards of tokens, (seed, step) -> batch, gradients, optimizer, checkpoints, ledger, one loop.
- * A run folder resumes by itself; resuming equals the uninterrupted run bit for bit.
- * Not here: what a model computes (model/), how a corpus is made (corpus/), printing (cli/ gives callbacks). */
+/* Pre-training: recipe, shards of tokens, (seed, step) -> batch, gradients, optimizer, checkpoints,
+ * ledger, one loop.  A run folder resumes by itself; resuming equals the uninterrupted run bit for
+ * bit.
+ * Not here: what a model computes (model/), how a corpus is cleaned (corpus/), printing (cli/ gives
+ * callbacks).  One thread calls; the work is spread by the compute given. */
 #ifndef RODNIK_TRAIN_TRAIN_H
 #define RODNIK_TRAIN_TRAIN_H
 
@@ -10,69 +12,103 @@
 /* ---- recipe: every key stands in one table with unit and range ---- */
 
 struct recipe {
-    struct model_config model; /* [model]; vocabulary 0: the tokenizer's */
-    char corpus
-        [CONFIG_STRING_BYTES]; /* [data] corpus folder, relative to the recipe file or absolute */
-    char tokenizer
-        [CONFIG_STRING_BYTES]; /* [data] tokenizer.json; empty: trained from the corpus with `vocabulary` entries */
-    int64_t vocabulary;      /* [data] of a tokenizer trained here */
-    bool document_mask;      /* [data] attention stays inside a document */
-    int64_t sequence, batch; /* [train] tokens in a row; rows in a global batch */
-    int64_t micro_batch,
-        shards; /* [train] rows at once (memory); logical shards, a power of two that divides batch */
-    int64_t steps; /* [train] optimizer steps in all */
-    double
-        minutes; /* [train] 0: by steps; else steps are chosen at the start so that the run takes about this long,
-                                       and written into the run's recipe (steps, minutes = 0): replay needs no clock */
+    struct model_config model;            /* [model] vocabulary 0: the tokenizer's */
+    char corpus[CONFIG_STRING_BYTES];     /* [data] folder; see recipe_read for relative paths */
+    char tokenizer[CONFIG_STRING_BYTES];  /* [data] tokenizer.json; empty: trained from the corpus */
+    int64_t vocabulary;                   /* [data] tokens of a tokenizer trained here */
+    bool document_mask;                   /* [data] attention stays inside a document */
+    int64_t sequence, batch;              /* [train] tokens in a row; rows in a global batch */
+    int64_t micro_batch;                  /* rows at once: memory, never numbers */
+    int64_t shards;                       /* logical shards, a power of two that divides batch */
+    int64_t steps;                        /* optimizer steps in all */
+    double minutes;                       /* 0: by steps; else steps are chosen at the start */
     int64_t seed;
-    int precision;                                  /* enum dtype: f32|bf16 */
-    int64_t validate_every, checkpoint_every, keep; /* steps; checkpoints kept (last ones) */
-    int matrix_optimizer;                           /* [optimizer] adamw|muon */
-    double learning_rate, embedding_rate, head_rate, vector_rate; /* peak rates by weight group */
-    double warmup, decay; /* shares of steps: linear warm-up, linear decay at the end */
-    double final_rate;    /* share of the peak at the end */
+    int precision;                        /* enum dtype */
+    int64_t validate_every;               /* steps; 0: at the end only */
+    int64_t validate_tokens;              /* held-out tokens looked at; 0: all */
+    int64_t checkpoint_every, keep;       /* steps; checkpoints kept (last ones) */
+    int matrix_optimizer;                 /* [optimizer] enum matrix_optimizer */
+    double learning_rate, embedding_rate; /* peak rates by weight group */
+    double head_rate, vector_rate;
+    double warmup, decay;                 /* shares of steps: linear rise, linear fall at the end */
+    double final_rate;                    /* share of the peak at the end */
     double beta1, beta2, epsilon, weight_decay, momentum, clip;
 };
 
+enum matrix_optimizer { MATRIX_ADAMW, MATRIX_MUON };
+
 extern const struct config_table recipe_table;
+
+/* Reads a recipe over the defaults.  Relative paths in it are taken from the recipe's folder and
+ * come out relative to the working folder.  Ranges are checked, recipe_check is not called. */
 MUST_USE status recipe_read(struct recipe *out, const char *path, struct error *error);
-/* Checks what single ranges can't (divisibility, model family). */
+/* Checks what single ranges can't (divisibility, model family; model.vocabulary may be 0). */
 MUST_USE status recipe_check(const struct recipe *recipe, struct error *error);
+/* SHA-256 of the keys that decide about numbers: paths, minutes, keep and micro_batch left out. */
+MUST_USE status recipe_hash(struct sha256 *out, const struct recipe *recipe, struct error *error);
+
+/* ---- schedule and optimizer: also what benchmarks time ---- */
+
+/* The share of the peak rate at step 1 .. steps: linear warm-up, constant, linear decay. */
+double schedule_share(const struct recipe *recipe, int64_t step);
+
+/* Euclidean norm of flat gradients: sum of squares of each tensor in f32, tensors added in table
+ * order in double.  Not finite if any gradient isn't. */
+double gradient_norm(const struct model *model, const float *gradients);
+
+struct optimizer;
+/* Moments (zero) and scratch for the model's weights; second moments only where AdamW works. */
+MUST_USE status optimizer_create(struct optimizer **out, struct model *model,
+                                 const struct recipe *recipe, struct arena *arena,
+                                 struct error *error);
+
+struct optimizer_update {
+    double rate_share; /* of the peak rates */
+    float grad_scale;  /* clipping */
+    int64_t count;     /* updates done with this one: 1, 2, ... */
+};
+/* Steps every weight and refreshes the bf16 copy. */
+void optimizer_step(struct optimizer *optimizer, const float *gradients,
+                    const struct optimizer_update *update);
 
 /* ---- the loop ---- */
 
 struct train_report { /* given to the callback after every step */
     int64_t step, steps;
-    double loss, bits_per_byte_validation /* < 0: none at this step */, tokens_per_second,
-        gradient_norm, learning_rate;
-    double elapsed_s, left_s;
+    double loss, gradient_norm, learning_rate;
+    double validation_bits_per_byte; /* < 0: none at this step */
+    double tokens_per_second, elapsed_s, left_s;
+    int64_t tokens; /* seen since step 1 */
     bool skipped;
 };
 
 struct train_settings {
     const char *recipe_path;     /* NULL when the run exists and shall go on */
-    const struct recipe *recipe; /* instead of a path (benchmarks, tests, demo), or NULL */
+    const struct recipe *recipe; /* instead of a path, or NULL */
     const char *run;             /* folder */
-    int64_t
-        steps_limit; /* > 0: stop after this many steps in all, as if the recipe ended its process there (the schedule stays) */
+    int64_t steps_limit; /* > 0: end the process after this step, the schedule stays */
     void (*report)(void *context, const struct train_report *report);
+    void (*stage)(void *context, const char *what); /* before long preparations; may be NULL */
     void *context;
     struct compute *compute;
 };
 
 struct train_result {
-    int64_t steps_done;
+    int64_t steps_done, steps;
     bool interrupted;
     struct sha256 state;
-    double validation_bits_per_byte;
+    double loss;                     /* of the last step done in this call; NaN: none */
+    double validation_bits_per_byte; /* < 0: no held-out documents, or not at the end */
 };
 
-/* Starts or resumes; returns OK also when stopped by interrupt_requested() (then result->interrupted, checkpoint written). */
+/* Starts or resumes; returns OK also when stopped by interrupt_requested() (then
+ * result->interrupted, checkpoint written).  ERR_NUMERIC after ten skipped steps in a row,
+ * ERR_CONFLICT when the run folder was made by another recipe or another process works in it. */
 MUST_USE status train_run(struct train_result *out, const struct train_settings *settings,
                           struct error *error);
 
-/* Bits per byte on the corpus's held-out documents with rows of the run's length (sum of -log2 p over tokens / bytes). */
-/* Newest complete checkpoint folder of a run ("RUN/checkpoints/step-000100"); ERR_STATE with a sentence when there is none. */
+/* Newest complete checkpoint folder of a run ("RUN/checkpoints/step-000100"), or that of one step;
+ * ERR_CONFLICT with a sentence when there is none. */
 MUST_USE status run_checkpoint_path(char *out, size_t out_bytes, const char *run,
                                     int64_t step /* < 0: newest */, struct error *error);
 

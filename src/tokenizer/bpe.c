@@ -1,0 +1,323 @@
+#include "tokenizer/tokenizer_internal.h"
+
+#include <string.h>
+
+/* Exact byte-pair encoding: again and again, of all neighbours in a pre-token that have a merge, the
+ * pair of lowest rank, leftmost first, becomes one token.  Three ways to the same result: a cache of
+ * short pre-tokens, a plain scan up to NAIVE_BYTES_MAX, a heap over a linked list above. */
+enum {
+    CACHE_ENTRIES = 1 << 16,
+    CACHE_KEY_BYTES = 31,
+    CACHE_IDS = 7,
+    NAIVE_BYTES_MAX = 64,
+    SCRATCH_KEPT_BYTES = 1 << 20
+};
+
+/* One cache line. */
+struct cache_entry {
+    uint64_t key[4]; /* the bytes, zeros behind them, their number in the last byte */
+    uint32_t ids[CACHE_IDS];
+    uint32_t count; /* 0: empty */
+};
+_Static_assert(sizeof(struct cache_entry) == 64, "a cache entry fills one cache line");
+
+struct tokenizer_encoder {
+    const struct tokenizer *tokenizer;
+    struct cache_entry *cache;
+    struct buffer nodes, heap;
+    bool special_starts[256]; /* first bytes of special tokens */
+};
+
+status tokenizer_encoder_create(struct tokenizer_encoder **out, const struct tokenizer *tokenizer,
+                                struct arena *arena, struct error *error)
+{
+    ASSERT(out && tokenizer && arena && error);
+    struct tokenizer_encoder *encoder;
+    TRY_ALLOC(encoder, arena, 1, error);
+    TRY_ALLOC(encoder->cache, arena, CACHE_ENTRIES, error);
+    encoder->tokenizer = tokenizer;
+    buffer_create(&encoder->nodes, SIZE_MAX / 4);
+    buffer_create(&encoder->heap, SIZE_MAX / 4);
+    for (uint32_t id = tokenizer->special_first; id < tokenizer->vocabulary; id++)
+        encoder->special_starts[(unsigned char)tokenizer->tokens[id].data[0]] = true;
+    *out = encoder;
+    return OK;
+}
+
+void tokenizer_encoder_destroy(struct tokenizer_encoder *encoder)
+{
+    if (!encoder)
+        return;
+    buffer_destroy(&encoder->nodes);
+    buffer_destroy(&encoder->heap);
+}
+
+/* ---- short pre-tokens: a scan --------------------------------------------------------------- */
+
+static inline uint32_t rank_of(const struct tokenizer *tokenizer, uint32_t left, uint32_t right)
+{
+    const struct merge_slot *slot = merge_find(tokenizer, left, right);
+    return slot ? slot->rank : TOKEN_NONE;
+}
+
+/* Encodes in place of `ids` (room for word.len); returns how many remain. */
+static size_t encode_naive(uint32_t *ids, const struct tokenizer *tokenizer, struct view word)
+{
+    uint32_t ranks[NAIVE_BYTES_MAX]; /* of the pair (i, i + 1) */
+    size_t count = word.len;
+    ASSERT(count > 0 && count <= NAIVE_BYTES_MAX);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = tokenizer->byte_ids[(unsigned char)word.data[i]];
+    for (size_t i = 0; i + 1 < count; i++)
+        ranks[i] = rank_of(tokenizer, ids[i], ids[i + 1]);
+    while (count > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < count; i++)
+            if (ranks[i] < ranks[best])
+                best = i;
+        if (ranks[best] == TOKEN_NONE)
+            break;
+        ids[best] = tokenizer->merges[ranks[best]].result;
+        count--;
+        memmove(ids + best + 1, ids + best + 2, (count - best - 1) * sizeof *ids);
+        memmove(ranks + best, ranks + best + 1, (count - best) * sizeof *ranks);
+        if (best > 0)
+            ranks[best - 1] = rank_of(tokenizer, ids[best - 1], ids[best]);
+        if (best + 1 < count)
+            ranks[best] = rank_of(tokenizer, ids[best], ids[best + 1]);
+    }
+    return count;
+}
+
+/* ---- long pre-tokens: a heap of pairs over a linked list --------------------------------------- */
+
+struct node {
+    uint32_t id, previous, next; /* TOKEN_NONE at the ends */
+    uint32_t rank;               /* of the pair that starts here; TOKEN_NONE: none, or node gone */
+};
+
+/* A pair as one number that sorts by rank, then by position.  It is stale when its node's rank has
+ * changed since. */
+static inline uint64_t pair_entry(uint32_t rank, uint32_t position)
+{
+    return (uint64_t)rank << 32 | position;
+}
+
+static void heap_sift_down(uint64_t *heap, size_t count, size_t at)
+{
+    uint64_t entry = heap[at];
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        child += child + 1 < count && heap[child + 1] < heap[child];
+        if (heap[child] >= entry)
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = entry;
+}
+
+static void heap_sift_up(uint64_t *heap, size_t at)
+{
+    uint64_t entry = heap[at];
+    for (size_t parent; at > 0 && heap[parent = (at - 1) / 2] > entry; at = parent)
+        heap[at] = heap[parent];
+    heap[at] = entry;
+}
+
+struct long_word {
+    const struct tokenizer *tokenizer;
+    struct node *nodes;
+    uint64_t *heap;
+    size_t heap_count;
+};
+
+/* Notes the rank of the pair that starts at this node, and its entry in the heap. */
+static void pair_renew(struct long_word *word, uint32_t at)
+{
+    struct node *node = &word->nodes[at];
+    node->rank = node->next == TOKEN_NONE
+                     ? TOKEN_NONE
+                     : rank_of(word->tokenizer, node->id, word->nodes[node->next].id);
+    if (node->rank == TOKEN_NONE)
+        return;
+    word->heap[word->heap_count] = pair_entry(node->rank, at);
+    heap_sift_up(word->heap, word->heap_count++);
+}
+
+static void pair_merge(struct long_word *word, uint32_t at)
+{
+    struct node *node = &word->nodes[at];
+    struct node *gone = &word->nodes[node->next];
+    node->id = word->tokenizer->merges[node->rank].result;
+    node->next = gone->next;
+    gone->rank = TOKEN_NONE;
+    if (node->next != TOKEN_NONE)
+        word->nodes[node->next].previous = at;
+    if (node->previous != TOKEN_NONE)
+        pair_renew(word, node->previous);
+    pair_renew(word, at);
+}
+
+static void long_word_begin(struct long_word *word, struct view text)
+{
+    uint32_t count = (uint32_t)text.len;
+    for (uint32_t i = 0; i < count; i++)
+        word->nodes[i] = (struct node){word->tokenizer->byte_ids[(unsigned char)text.data[i]],
+                                       i - 1, i + 1 < count ? i + 1 : TOKEN_NONE, TOKEN_NONE};
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        struct node *node = &word->nodes[i];
+        node->rank = rank_of(word->tokenizer, node->id, word->nodes[i + 1].id);
+        if (node->rank != TOKEN_NONE)
+            word->heap[word->heap_count++] = pair_entry(node->rank, i);
+    }
+    for (size_t i = word->heap_count / 2; i-- > 0;)
+        heap_sift_down(word->heap, word->heap_count, i);
+}
+
+static status long_word_emit(struct tokens *out, struct long_word *word, struct error *error)
+{
+    for (uint32_t at = 0; at != TOKEN_NONE; at = word->nodes[at].next)
+        TRY(tokens_append(out, &word->nodes[at].id, 1, error));
+    return OK;
+}
+
+/* Every merge takes one pair out and puts at most two in, so that the heap never holds more than
+ * twice as many pairs as there are bytes. */
+static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder, struct view text,
+                          struct error *error)
+{
+    ASSERT(text.len < TOKEN_NONE);
+    buffer_clear(&encoder->nodes);
+    buffer_clear(&encoder->heap);
+    TRY(buffer_reserve(&encoder->nodes, text.len * sizeof(struct node), error));
+    TRY(buffer_reserve(&encoder->heap, 2 * text.len * sizeof(uint64_t), error));
+    struct long_word word = {.tokenizer = encoder->tokenizer,
+                             .nodes = (struct node *)(void *)encoder->nodes.data,
+                             .heap = (uint64_t *)(void *)encoder->heap.data};
+    long_word_begin(&word, text);
+    while (word.heap_count > 0) {
+        uint64_t entry = word.heap[0];
+        word.heap[0] = word.heap[--word.heap_count];
+        if (word.heap_count > 0)
+            heap_sift_down(word.heap, word.heap_count, 0);
+        uint32_t at = (uint32_t)entry;
+        if (word.nodes[at].rank == entry >> 32)
+            pair_merge(&word, at);
+    }
+    status result = long_word_emit(out, &word, error);
+    if (encoder->nodes.capacity > SCRATCH_KEPT_BYTES) {
+        buffer_destroy(&encoder->nodes);
+        buffer_destroy(&encoder->heap);
+    }
+    return result;
+}
+
+/* ---- the cache ------------------------------------------------------------------------------- */
+
+static inline void cache_key(uint64_t key[4], struct view word)
+{
+    char bytes[32] = {0};
+    memcpy(bytes, word.data, word.len);
+    bytes[31] = (char)word.len;
+    memcpy(key, bytes, 32);
+}
+
+static inline size_t cache_slot(const uint64_t key[4])
+{
+    uint64_t mixed =
+        (key[0] ^ key[1] * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xC2B2AE3D27D4EB4F);
+    mixed = (mixed ^ mixed >> 32 ^ key[2]) * UINT64_C(0x94D049BB133111EB);
+    mixed = (mixed ^ mixed >> 29 ^ key[3]) * UINT64_C(0xBF58476D1CE4E5B9);
+    return mixed >> 48;
+}
+_Static_assert(CACHE_ENTRIES == 1 << 16, "a slot number is the top sixteen bits of the hash");
+
+static status encode_cached(struct tokens *out, struct tokenizer_encoder *encoder, struct view word,
+                            struct error *error)
+{
+    uint64_t key[4];
+    cache_key(key, word);
+    struct cache_entry *entry = &encoder->cache[cache_slot(key)];
+    if (entry->count > 0 && memcmp(entry->key, key, sizeof key) == 0)
+        return tokens_append(out, entry->ids, entry->count, error);
+    uint32_t ids[NAIVE_BYTES_MAX];
+    size_t count = encode_naive(ids, encoder->tokenizer, word);
+    if (count <= CACHE_IDS) {
+        memcpy(entry->key, key, sizeof key);
+        memcpy(entry->ids, ids, count * sizeof *ids);
+        entry->count = (uint32_t)count;
+    }
+    return tokens_append(out, ids, count, error);
+}
+
+static status encode_word(struct tokens *out, struct tokenizer_encoder *encoder, struct view word,
+                          struct error *error)
+{
+    if (word.len <= CACHE_KEY_BYTES)
+        return encode_cached(out, encoder, word, error);
+    if (word.len > NAIVE_BYTES_MAX)
+        return encode_long(out, encoder, word, error);
+    uint32_t ids[NAIVE_BYTES_MAX];
+    size_t count = encode_naive(ids, encoder->tokenizer, word);
+    return tokens_append(out, ids, count, error);
+}
+
+static status encode_plain(struct tokens *out, struct tokenizer_encoder *encoder, struct view text,
+                           struct error *error)
+{
+    while (text.len > 0) {
+        size_t len = split_next(text);
+        TRY(encode_word(out, encoder, (struct view){text.data, len}, error));
+        text.data += len;
+        text.len -= len;
+    }
+    return OK;
+}
+
+/* ---- special tokens --------------------------------------------------------------------------- */
+
+/* The longest special token at the start of `text`, or TOKEN_NONE. */
+static uint32_t special_at(const struct tokenizer *tokenizer, struct view text)
+{
+    uint32_t best = TOKEN_NONE;
+    size_t best_len = 0;
+    for (uint32_t id = tokenizer->special_first; id < tokenizer->vocabulary; id++) {
+        struct view special = tokenizer->tokens[id];
+        if (special.len > best_len && special.len <= text.len &&
+            memcmp(special.data, text.data, special.len) == 0) {
+            best = id;
+            best_len = special.len;
+        }
+    }
+    return best;
+}
+
+static status encode_with_specials(struct tokens *out, struct tokenizer_encoder *encoder,
+                                   struct view text, struct error *error)
+{
+    size_t plain_from = 0;
+    for (size_t at = 0; at < text.len; at++) {
+        if (!encoder->special_starts[(unsigned char)text.data[at]])
+            continue;
+        uint32_t id = special_at(encoder->tokenizer, (struct view){text.data + at, text.len - at});
+        if (id == TOKEN_NONE)
+            continue;
+        TRY(encode_plain(out, encoder, (struct view){text.data + plain_from, at - plain_from},
+                         error));
+        TRY(tokens_append(out, &id, 1, error));
+        plain_from = at + encoder->tokenizer->tokens[id].len;
+        at = plain_from - 1;
+    }
+    return encode_plain(out, encoder, (struct view){text.data + plain_from, text.len - plain_from},
+                        error);
+}
+
+status tokenizer_encode(struct tokens *out, struct tokenizer_encoder *encoder, struct view text,
+                        bool allow_specials, struct error *error)
+{
+    ASSERT(out && encoder && error && (text.data || text.len == 0));
+    if (text.len > TOKENIZER_TEXT_BYTES_MAX)
+        return fail(error, ERR_LIMIT, "a text of %zu bytes; at most %d are encoded at once",
+                    text.len, TOKENIZER_TEXT_BYTES_MAX);
+    return allow_specials ? encode_with_specials(out, encoder, text, error)
+                          : encode_plain(out, encoder, text, error);
+}

@@ -15,8 +15,8 @@ enum {
 
 bool utf8_valid(struct view text);
 
-/* Whether the next eight bytes are eight ASCII characters (1), four of U+0400 to U+047F (2), the two
- * runs that most text is made of, or anything else (0): what loops over text may skip at once. */
+/* Whether the next eight bytes are eight ASCII characters (1), four of U+0400 to U+047F (2), the
+ * two runs that most text is made of, or anything else (0): what loops may skip at once. */
 int utf8_plain_eight(const char *at);
 
 /* Reads the code point at `at` (len >= 1 bytes left) and returns how many bytes it took, 1 to 4.

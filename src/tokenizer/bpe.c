@@ -2,14 +2,16 @@
 
 #include <string.h>
 
-/* Exact byte-pair encoding: again and again, of all neighbours in a pre-token that have a merge, the
- * pair of lowest rank, leftmost first, becomes one token.  Three ways to the same result: a cache of
- * short pre-tokens, a plain scan up to NAIVE_BYTES_MAX, a heap over a linked list above. */
+/* Exact byte-pair encoding: again and again, of all neighbours in a pre-token that have a merge,
+ * the pair of lowest rank, leftmost first, becomes one token.  Three ways to the same result: a
+ * cache of short pre-tokens, a plain scan up to NAIVE_BYTES_MAX, a heap over a linked list above.
+ */
 enum {
-    CACHE_ENTRIES = 1 << 16,
+    CACHE_ENTRIES = 1 << 17,
     CACHE_KEY_BYTES = 31,
     CACHE_IDS = 7,
     NAIVE_BYTES_MAX = 64,
+    PENDING_IDS = 1024, /* gathered before they go to the caller's list */
     SCRATCH_KEPT_BYTES = 1 << 20
 };
 
@@ -26,6 +28,8 @@ struct tokenizer_encoder {
     struct cache_entry *cache;
     struct buffer nodes, heap;
     bool special_starts[256]; /* first bytes of special tokens */
+    size_t pending;
+    uint32_t ids[PENDING_IDS];
 };
 
 status tokenizer_encoder_create(struct tokenizer_encoder **out, const struct tokenizer *tokenizer,
@@ -52,7 +56,7 @@ void tokenizer_encoder_destroy(struct tokenizer_encoder *encoder)
     buffer_destroy(&encoder->heap);
 }
 
-/* ---- short pre-tokens: a scan --------------------------------------------------------------- */
+/* ---- short pre-tokens: a scan ------------------------------------------- */
 
 static inline uint32_t rank_of(const struct tokenizer *tokenizer, uint32_t left, uint32_t right)
 {
@@ -89,7 +93,7 @@ static size_t encode_naive(uint32_t *ids, const struct tokenizer *tokenizer, str
     return count;
 }
 
-/* ---- long pre-tokens: a heap of pairs over a linked list --------------------------------------- */
+/* ---- long pre-tokens: a heap of pairs over a linked list ---------------- */
 
 struct node {
     uint32_t id, previous, next; /* TOKEN_NONE at the ends */
@@ -173,10 +177,21 @@ static void long_word_begin(struct long_word *word, struct view text)
         heap_sift_down(word->heap, word->heap_count, i);
 }
 
-static status long_word_emit(struct tokens *out, struct long_word *word, struct error *error)
+static status flush(struct tokens *out, struct tokenizer_encoder *encoder, struct error *error)
 {
-    for (uint32_t at = 0; at != TOKEN_NONE; at = word->nodes[at].next)
-        TRY(tokens_append(out, &word->nodes[at].id, 1, error));
+    size_t pending = encoder->pending;
+    encoder->pending = 0;
+    return tokens_append(out, encoder->ids, pending, error);
+}
+
+static status long_word_emit(struct tokens *out, struct tokenizer_encoder *encoder,
+                             const struct node *nodes, struct error *error)
+{
+    for (uint32_t at = 0; at != TOKEN_NONE; at = nodes[at].next) {
+        if (encoder->pending == PENDING_IDS)
+            TRY(flush(out, encoder, error));
+        encoder->ids[encoder->pending++] = nodes[at].id;
+    }
     return OK;
 }
 
@@ -203,7 +218,7 @@ static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder,
         if (word.nodes[at].rank == entry >> 32)
             pair_merge(&word, at);
     }
-    status result = long_word_emit(out, &word, error);
+    status result = long_word_emit(out, encoder, word.nodes, error);
     if (encoder->nodes.capacity > SCRATCH_KEPT_BYTES) {
         buffer_destroy(&encoder->nodes);
         buffer_destroy(&encoder->heap);
@@ -211,14 +226,38 @@ static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder,
     return result;
 }
 
-/* ---- the cache ------------------------------------------------------------------------------- */
+/* ---- the cache ---------------------------------------------------------- */
 
-static inline void cache_key(uint64_t key[4], struct view word)
+/* The first `len` bytes of a word of eight, the others zero; len 0 to 8, in memory order. */
+static inline uint64_t bytes_masked(const char *at, size_t len)
 {
-    char bytes[32] = {0};
-    memcpy(bytes, word.data, word.len);
-    bytes[31] = (char)word.len;
-    memcpy(key, bytes, 32);
+    static const unsigned char ones_then_zeros[16] = {255, 255, 255, 255, 255, 255, 255, 255};
+    uint64_t bytes, mask;
+    memcpy(&bytes, at, 8);
+    memcpy(&mask, ones_then_zeros + 8 - len, 8);
+    return bytes & mask;
+}
+
+static inline size_t part_len(size_t len, size_t before)
+{
+    return len <= before ? 0 : len - before >= 8 ? 8 : len - before;
+}
+
+/* Reads 32 bytes at word.data if `readable`, so that no call of memcpy with a variable length is
+ * needed, which costs more than all the rest. */
+static inline void cache_key(uint64_t key[4], struct view word, bool readable)
+{
+    char copy[32];
+    const char *from = word.data;
+    if (!readable) {
+        memset(copy, 0, sizeof copy);
+        memcpy(copy, word.data, word.len);
+        from = copy;
+    }
+    for (size_t i = 0; i < 4; i++)
+        key[i] = bytes_masked(from + 8 * i, part_len(word.len, 8 * i));
+    /* Key bytes end before the last one, which distinguishes words that end in zeros. */
+    memcpy((char *)key + 31, &(unsigned char){(unsigned char)word.len}, 1);
 }
 
 static inline size_t cache_slot(const uint64_t key[4])
@@ -227,53 +266,57 @@ static inline size_t cache_slot(const uint64_t key[4])
         (key[0] ^ key[1] * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xC2B2AE3D27D4EB4F);
     mixed = (mixed ^ mixed >> 32 ^ key[2]) * UINT64_C(0x94D049BB133111EB);
     mixed = (mixed ^ mixed >> 29 ^ key[3]) * UINT64_C(0xBF58476D1CE4E5B9);
-    return mixed >> 48;
+    return mixed >> 47;
 }
-_Static_assert(CACHE_ENTRIES == 1 << 16, "a slot number is the top sixteen bits of the hash");
+_Static_assert(CACHE_ENTRIES == 1 << 17, "a slot number is the top seventeen bits of the hash");
 
-static status encode_cached(struct tokens *out, struct tokenizer_encoder *encoder, struct view word,
-                            struct error *error)
+static inline bool cache_holds(const struct cache_entry *entry, const uint64_t key[4])
+{
+    return entry->count > 0 && ((entry->key[0] ^ key[0]) | (entry->key[1] ^ key[1]) |
+                                (entry->key[2] ^ key[2]) | (entry->key[3] ^ key[3])) == 0;
+}
+
+/* Writes the ids of a word of at most CACHE_KEY_BYTES; returns how many. */
+static inline size_t encode_cached(uint32_t *ids, struct tokenizer_encoder *encoder,
+                                   struct view word, bool readable)
 {
     uint64_t key[4];
-    cache_key(key, word);
+    cache_key(key, word, readable);
     struct cache_entry *entry = &encoder->cache[cache_slot(key)];
-    if (entry->count > 0 && memcmp(entry->key, key, sizeof key) == 0)
-        return tokens_append(out, entry->ids, entry->count, error);
-    uint32_t ids[NAIVE_BYTES_MAX];
+    if (cache_holds(entry, key)) {
+        memcpy(ids, entry->ids, sizeof entry->ids); /* a fixed size is faster than the count */
+        return entry->count;
+    }
     size_t count = encode_naive(ids, encoder->tokenizer, word);
     if (count <= CACHE_IDS) {
         memcpy(entry->key, key, sizeof key);
         memcpy(entry->ids, ids, count * sizeof *ids);
         entry->count = (uint32_t)count;
     }
-    return tokens_append(out, ids, count, error);
-}
-
-static status encode_word(struct tokens *out, struct tokenizer_encoder *encoder, struct view word,
-                          struct error *error)
-{
-    if (word.len <= CACHE_KEY_BYTES)
-        return encode_cached(out, encoder, word, error);
-    if (word.len > NAIVE_BYTES_MAX)
-        return encode_long(out, encoder, word, error);
-    uint32_t ids[NAIVE_BYTES_MAX];
-    size_t count = encode_naive(ids, encoder->tokenizer, word);
-    return tokens_append(out, ids, count, error);
+    return count;
 }
 
 static status encode_plain(struct tokens *out, struct tokenizer_encoder *encoder, struct view text,
                            struct error *error)
 {
     while (text.len > 0) {
-        size_t len = split_next(text);
-        TRY(encode_word(out, encoder, (struct view){text.data, len}, error));
-        text.data += len;
-        text.len -= len;
+        struct view word = {text.data, split_next(text)};
+        if (PENDING_IDS - encoder->pending < NAIVE_BYTES_MAX)
+            TRY(flush(out, encoder, error));
+        uint32_t *ids = encoder->ids + encoder->pending;
+        if (word.len <= CACHE_KEY_BYTES)
+            encoder->pending += encode_cached(ids, encoder, word, text.len >= 32);
+        else if (word.len <= NAIVE_BYTES_MAX)
+            encoder->pending += encode_naive(ids, encoder->tokenizer, word);
+        else
+            TRY(encode_long(out, encoder, word, error));
+        text.data += word.len;
+        text.len -= word.len;
     }
-    return OK;
+    return flush(out, encoder, error);
 }
 
-/* ---- special tokens --------------------------------------------------------------------------- */
+/* ---- special tokens ----------------------------------------------------- */
 
 /* The longest special token at the start of `text`, or TOKEN_NONE. */
 static uint32_t special_at(const struct tokenizer *tokenizer, struct view text)

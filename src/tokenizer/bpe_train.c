@@ -8,8 +8,8 @@
  * they are put back with the true one), never understate, because each pair whose count grew in a
  * step is entered anew.
  *
- * A count is the number of places where the two stand side by side, overlaps included ("aaa" has two
- * of aa), times the word's count.  Equal counts: the smaller (left id, right id) first. */
+ * A count is the number of places where the two stand side by side, overlaps included ("aaa" has
+ * two of aa), times the word's count.  Equal counts: the smaller (left id, right id) first. */
 
 enum { PAIR_COUNT_MIN = 2, PAIR_SLOTS_FIRST = 1 << 16 };
 
@@ -44,7 +44,7 @@ struct trainer {
     uint32_t step;
 };
 
-/* ---- pairs ------------------------------------------------------------------------------------ */
+/* ---- pairs -------------------------------------------------------------- */
 
 static size_t pair_count(const struct trainer *trainer)
 {
@@ -132,7 +132,7 @@ static status pair_lower(struct trainer *trainer, uint32_t left, uint32_t right,
     return OK;
 }
 
-/* ---- the heap of candidates -------------------------------------------------------------------- */
+/* ---- the heap of candidates --------------------------------------------- */
 
 static bool goes_first(const struct trainer *trainer, struct candidate a, struct candidate b)
 {
@@ -202,10 +202,10 @@ static status touched_push(struct trainer *trainer, struct error *error)
     return OK;
 }
 
-/* ---- steps --------------------------------------------------------------------------------------- */
+/* ---- steps -------------------------------------------------------------- */
 
-/* Replaces the pair by `merge.result` from left to right in one word, and corrects the counts of what
- * stood beside it. */
+/* Replaces the pair by `merge.result` from left to right in one word, and corrects the counts of
+ * what stood beside it. */
 static status merge_in_word(struct trainer *trainer, struct merge merge, uint32_t word,
                             struct error *error)
 {
@@ -234,8 +234,8 @@ static status merge_in_word(struct trainer *trainer, struct merge merge, uint32_
     return OK;
 }
 
-/* Makes the token of a pair.  Another split of the same bytes may have made it before; then the merge
- * leads to that one. */
+/* Makes the token of a pair.  Another split of the same bytes may have made it before; then the
+ * merge leads to that one. */
 static status token_make(uint32_t *out, struct trainer *trainer, const struct pair *pair,
                          struct error *error)
 {
@@ -289,7 +289,7 @@ static status train_steps(struct trainer *trainer, uint32_t tokens_max, struct e
     return OK;
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------- */
+/* ---- beginning and end -------------------------------------------------- */
 
 static status words_begin(struct trainer *trainer, struct arena *arena, struct error *error)
 {

@@ -29,8 +29,8 @@ static inline enum split_class class_of_point(uint32_t code_point)
     return (enum split_class)classes[unicode_kind(code_point)];
 }
 
-/* The class of the character at `at` and its length.  ASCII and two-byte characters, which is nearly
- * all text, are decoded here; a bad byte is a symbol one byte long, so that nothing is lost. */
+/* The class of the character at `at` and its length.  ASCII and two-byte characters, which is
+ * nearly all text, are decoded here; a bad byte is a symbol one byte long, so nothing is lost. */
 static inline enum split_class class_at(size_t *taken, struct view text, size_t at)
 {
     *taken = 1;
@@ -87,8 +87,8 @@ static size_t symbols_end(struct view text, size_t at)
     return at;
 }
 
-/* \s*[\r\n]+|\s+(?!\S)|\s+ : a run of white space ends after its last newline; without one it leaves
- * its last character to what follows, if anything follows and something remains. */
+/* \s*[\r\n]+|\s+(?!\S)|\s+ : a run of white space ends after its last newline; without one it
+ * leaves its last character to what follows, if anything follows and something remains. */
 static size_t spaces_end(struct view text)
 {
     size_t at = 0, last = 0, after_newline = 0, taken;

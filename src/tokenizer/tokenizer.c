@@ -7,7 +7,7 @@
 const char *const tokenizer_special_texts[TOKEN_SPECIAL_COUNT] = {"<|endoftext|>", "<|im_start|>",
                                                                   "<|im_end|>", "<|pad|>"};
 
-/* ---- assembly ----------------------------------------------------------------------------- */
+/* ---- assembly ----------------------------------------------------------- */
 
 /* A power of two of which `count` entries fill at most half. */
 static size_t slots_for(size_t count)
@@ -132,7 +132,7 @@ status tokenizer_assemble_merges(struct tokenizer *tokenizer, const char *name,
     return OK;
 }
 
-/* ---- questions ------------------------------------------------------------------------------ */
+/* ---- questions ---------------------------------------------------------- */
 
 uint32_t tokenizer_vocabulary(const struct tokenizer *tokenizer)
 {
@@ -199,7 +199,7 @@ status tokenizer_decode(struct buffer *out, const struct tokenizer *tokenizer, c
     return OK;
 }
 
-/* ---- lists of tokens ------------------------------------------------------------------------- */
+/* ---- lists of tokens ---------------------------------------------------- */
 
 void tokens_create(struct tokens *out, size_t count_max)
 {

@@ -100,7 +100,7 @@ MUST_USE status tokens_append(struct tokens *tokens, const uint32_t *ids, size_t
                               struct error *error);
 
 struct tokenizer_encoder;
-/* An encoder holds some 4 MiB of cache in the arena, and scratch that destroy gives back. */
+/* An encoder holds 8 MiB of cache in the arena, and scratch that destroy gives back. */
 MUST_USE status tokenizer_encoder_create(struct tokenizer_encoder **out,
                                          const struct tokenizer *tokenizer, struct arena *arena,
                                          struct error *error);

@@ -4,7 +4,7 @@
 
 #include "tokenizer/tokenizer.h"
 
-/* ---- the tokenizer: arrays in one arena, never written after assembly ---------------------- */
+/* ---- the tokenizer: arrays in one arena, never written after assembly --- */
 
 struct merge {
     uint32_t left, right, result;
@@ -59,14 +59,14 @@ static inline const struct merge_slot *merge_find(const struct tokenizer *tokeni
     }
 }
 
-/* ---- split.c ----------------------------------------------------------------------------------
+/* ---- split.c ---------------------------------------------------------------
  * The length of the pre-token at the start of `text` (len >= 1), exactly as tokenizer_pattern
  * matches there; a byte that is not UTF-8 counts as a symbol of its own.  Amortised linear. */
 size_t split_next(struct view text);
 /* A position >= `from` at which text may be cut without changing its pre-tokens, or text.len. */
 size_t split_cut(struct view text, size_t from);
 
-/* ---- alphabet.c: GPT-2's printable code point for every byte ------------------------------- */
+/* ---- alphabet.c: GPT-2's printable code point for every byte ------------ */
 uint32_t alphabet_code_point(uint8_t byte);
 /* The byte that a code point stands for, or -1. */
 int alphabet_byte(uint32_t code_point);
@@ -74,7 +74,7 @@ MUST_USE status alphabet_append(struct buffer *out, struct view bytes, struct er
 /* Writes the bytes that `printable` stands for into `out` (printable.len bytes suffice). */
 bool alphabet_decode(char *out, size_t *out_len, struct view printable);
 
-/* ---- word_table.c: byte strings, each with an index in order of arrival and a count ----------- */
+/* ---- word_table.c: byte strings, each with an index in order of arrival and a count  */
 struct word {
     uint64_t hash, start; /* where its bytes begin in `bytes` */
     int64_t count;
@@ -94,7 +94,7 @@ MUST_USE status word_table_add(size_t *index, struct word_table *table, struct v
 struct word *word_table_at(const struct word_table *table, size_t index);
 struct view word_table_view(const struct word_table *table, size_t index);
 
-/* ---- word_count.c: counts the pre-tokens of all documents into `out` (created by the caller). --- */
+/* ---- word_count.c: counts the pre-tokens of all documents into `out` (created by the caller).  */
 enum { TRAINING_WORD_BYTES_MAX = 256 }; /* longer pre-tokens teach nothing and are passed over */
 MUST_USE status words_count(struct word_table *out, const struct tokenizer_training *training,
                             struct error *error);

@@ -19,7 +19,7 @@ struct reader {
 
 enum { JSON_NAME_BYTES = 64 }; /* how much of a found value an error shows */
 
-/* ---- fields ------------------------------------------------------------------------------------- */
+/* ---- fields ------------------------------------------------------------- */
 
 static status field_wrong(struct reader *reader, const char *field, const char *wanted)
 {
@@ -77,7 +77,7 @@ static status want_all_unused(struct reader *reader, const cJSON *parent, const 
     return OK;
 }
 
-/* ---- how text is cut --------------------------------------------------------------------------- */
+/* ---- how text is cut ---------------------------------------------------- */
 
 static status check_pre_tokenizer(struct reader *reader, const cJSON *root)
 {
@@ -129,7 +129,7 @@ static status check_settings(struct reader *reader, const cJSON *root, const cJS
     return want_text(reader, decoder, "type", "ByteLevel");
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------- */
 
 static status token_place(struct reader *reader, const cJSON *id, const char *text,
                           struct view bytes)
@@ -222,7 +222,7 @@ static status read_tokens(struct tokenizer **out, struct reader *reader, const c
                               reader->specials, reader->arena, reader->error);
 }
 
-/* ---- merges -------------------------------------------------------------------------------------- */
+/* ---- merges ------------------------------------------------------------- */
 
 static status merge_part(uint32_t *out, struct reader *reader, const struct tokenizer *tokenizer,
                          struct view printable)
@@ -280,7 +280,7 @@ static status read_merges(struct tokenizer *tokenizer, struct reader *reader, co
                                      reader->arena, reader->error);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------ */
+/* ---- the whole ---------------------------------------------------------- */
 
 static status read_root(struct tokenizer **out, struct reader *reader, const cJSON *root)
 {

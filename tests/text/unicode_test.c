@@ -170,10 +170,10 @@ static void russian_text_in_nfd_composes(void **state)
     struct error error = {0};
     struct buffer out;
     buffer_create(&out, 100);
-    assert_ok(unicode_nfc(&out, view_of("И\u0306од, е\u0308лка, за\u0301мок"), &error), error);
+    struct view decomposed = view_of("И\u0306од, е\u0308лка, за\u0301мок");
+    assert_ok(unicode_nfc(&out, decomposed, &error), error);
     assert_string_equal(out.data, "Йод, ёлка, за\u0301мок");
-    assert_int_equal(unicode_nfc_prefix(view_of("съешь ещё этих мягких булок")),
-                     strlen("съешь ещё этих мягких булок"));
+    assert_int_equal(unicode_nfc_prefix(view_of("съешь ещё булок")), strlen("съешь ещё булок"));
     buffer_destroy(&out);
 }
 

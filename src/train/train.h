@@ -12,16 +12,16 @@
 /* ---- recipe: every key stands in one table with unit and range ---- */
 
 struct recipe {
-    struct model_config model;            /* [model] vocabulary 0: the tokenizer's */
-    char corpus[CONFIG_STRING_BYTES];     /* [data] folder; see recipe_read for relative paths */
-    char tokenizer[CONFIG_STRING_BYTES];  /* [data] tokenizer.json; empty: trained from the corpus */
-    int64_t vocabulary;                   /* [data] tokens of a tokenizer trained here */
-    bool document_mask;                   /* [data] attention stays inside a document */
-    int64_t sequence, batch;              /* [train] tokens in a row; rows in a global batch */
-    int64_t micro_batch;                  /* rows at once: memory, never numbers */
-    int64_t shards;                       /* logical shards, a power of two that divides batch */
-    int64_t steps;                        /* optimizer steps in all */
-    double minutes;                       /* 0: by steps; else steps are chosen at the start */
+    struct model_config model;           /* [model] vocabulary 0: the tokenizer's */
+    char corpus[CONFIG_STRING_BYTES];    /* [data] folder; see recipe_read for relative paths */
+    char tokenizer[CONFIG_STRING_BYTES]; /* [data] tokenizer.json; empty: trained from the corpus */
+    int64_t vocabulary;                  /* [data] tokens of a tokenizer trained here */
+    bool document_mask;                  /* [data] attention stays inside a document */
+    int64_t sequence, batch;             /* [train] tokens in a row; rows in a global batch */
+    int64_t micro_batch;                 /* rows at once: memory, never numbers */
+    int64_t shards;                      /* logical shards, a power of two that divides batch */
+    int64_t steps;                       /* optimizer steps in all */
+    double minutes;                      /* 0: by steps; else steps are chosen at the start */
     int64_t seed;
     int precision;                        /* enum dtype */
     int64_t validate_every;               /* steps; 0: at the end only */
@@ -30,8 +30,8 @@ struct recipe {
     int matrix_optimizer;                 /* [optimizer] enum matrix_optimizer */
     double learning_rate, embedding_rate; /* peak rates by weight group */
     double head_rate, vector_rate;
-    double warmup, decay;                 /* shares of steps: linear rise, linear fall at the end */
-    double final_rate;                    /* share of the peak at the end */
+    double warmup, decay; /* shares of steps: linear rise, linear fall at the end */
+    double final_rate;    /* share of the peak at the end */
     double beta1, beta2, epsilon, weight_decay, momentum, clip;
 };
 
@@ -86,7 +86,7 @@ struct train_settings {
     const char *recipe_path;     /* NULL when the run exists and shall go on */
     const struct recipe *recipe; /* instead of a path, or NULL */
     const char *run;             /* folder */
-    int64_t steps_limit; /* > 0: end the process after this step, the schedule stays */
+    int64_t steps_limit;         /* > 0: end the process after this step, the schedule stays */
     void (*report)(void *context, const struct train_report *report);
     void (*stage)(void *context, const char *what); /* before long preparations; may be NULL */
     void *context;

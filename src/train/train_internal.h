@@ -1,0 +1,211 @@
+/* What the files of train/ share.  Order of the parts: recipe, shards, loader, gradients, watch,
+ * optimizer, validation, checkpoint, records, run, trainer. */
+#ifndef RODNIK_TRAIN_TRAIN_INTERNAL_H
+#define RODNIK_TRAIN_TRAIN_INTERNAL_H
+
+#include "tokenizer/tokenizer.h"
+#include "train/train.h"
+
+enum {
+    RECIPE_BYTES_MAX = 1 << 20,
+    BATCH_TOKENS_MAX = 1 << 28,
+    STATE_BYTES_MAX = 1 << 20,
+    SHARD_LEVELS_MAX = 11 /* log2(1024 shards) + 1 */
+};
+
+/* ---- recipe ---- */
+
+MUST_USE status recipe_save(const struct recipe *recipe, const char *path, struct error *error);
+/* ERR_CONFLICT names the first key that decides about numbers and differs. */
+MUST_USE status recipe_compare(const struct recipe *run, const struct recipe *wanted,
+                               const char *name, struct error *error);
+
+/* ---- shards: a corpus as tokens, once ---- */
+
+/* A mapped file of tokens.  Document d is tokens [start[d], start[d + 1]); its first token is
+ * <|endoftext|>, the rest its text of text_bytes[d] bytes. */
+struct token_file {
+    struct file_bytes mapping;
+    size_t documents, count;    /* count: tokens of all documents */
+    unsigned token_bytes;       /* 2 or 4 */
+    const void *tokens;         /* u16 or u32, little-endian */
+    const uint64_t *start;      /* [documents + 1] */
+    const uint64_t *text_bytes; /* [documents] */
+    uint32_t vocabulary;
+    struct sha256 corpus, tokenizer; /* root and file it was made from */
+    struct sha256 content;           /* of everything before the trailer */
+};
+
+/* Maps and verifies all of it: hash, offsets, every token below the vocabulary. */
+MUST_USE status token_file_open(struct token_file *out, const char *path, struct error *error);
+void token_file_close(struct token_file *file);
+
+static inline uint32_t token_at(const struct token_file *file, size_t index)
+{
+    return file->token_bytes == 2 ? ((const uint16_t *)file->tokens)[index]
+                                  : ((const uint32_t *)file->tokens)[index];
+}
+
+/* Writes a token file from documents in order, encoding groups of them on all threads; atomic. */
+struct token_source {
+    tokenizer_next *next; /* the documents' texts */
+    void *context;
+    const struct tokenizer *tokenizer;
+    struct thread_pool *pool;
+    struct sha256 corpus_root, tokenizer_file;
+};
+MUST_USE status token_file_write(const char *path, const struct token_source *source,
+                                 struct error *error);
+
+/* ---- loader: (seed, row) -> tokens; a pure function, epochs cached ---- */
+
+struct loader;
+struct loader_settings {
+    uint64_t seed;
+    size_t sequence;
+};
+/* The stream is every epoch's documents, one epoch after the other, each epoch in its own order;
+ * row r is tokens [r * sequence, (r + 1) * sequence) of it and learns the token after each, so that
+ * nothing is thrown away and nothing padded.  ERR_CONFLICT when the file holds no documents. */
+MUST_USE status loader_create(struct loader **out, const struct token_file *file,
+                              const struct loader_settings *settings, struct arena *arena,
+                              struct error *error);
+
+/* Rows in memory, in model's layout. */
+struct rows {
+    size_t count, length;
+    uint32_t *tokens, *targets, *first_key; /* [count, length] */
+};
+MUST_USE status rows_create(struct rows *out, size_t count, size_t length, struct arena *arena,
+                            struct error *error);
+/* Rows first, first + 1, ... of the stream. */
+void loader_rows(struct loader *loader, uint64_t first, const struct rows *out);
+
+/* ---- gradients: logical shards summed by one fixed balanced tree ---- */
+
+/* Writes shard's gradient (into zeroed `out`) and the sum of its losses. */
+typedef float shard_gradient(void *context, size_t shard, float *out);
+
+struct shard_tree {
+    struct compute *compute;
+    size_t count;                   /* elements of a gradient */
+    float *level[SHARD_LEVELS_MAX]; /* log2(shards) + 1 buffers */
+    shard_gradient *shard;
+    void *context;
+};
+/* Sum of shards [first, first + shards), shards a power of two, left in level[depth]; returns the
+ * sum of losses by the same tree. */
+float shard_tree_sum(const struct shard_tree *tree, size_t first, size_t shards, size_t depth);
+
+struct gradients {
+    struct model *model;
+    struct loader *loader;
+    struct training *training;
+    struct rows rows; /* one micro-batch */
+    float *loss;      /* one shard's losses by token */
+    struct shard_tree tree;
+    size_t shards, shard_rows;
+    uint64_t first_row; /* of the global batch */
+    bool document_mask;
+};
+MUST_USE status gradients_create(struct gradients *out, struct model *model, struct loader *loader,
+                                 const struct recipe *recipe, struct arena *arena,
+                                 struct error *error);
+/* Mean loss of the global batch of `step` (from 1); the gradients stand in tree.level[0]. */
+float gradients_compute(struct gradients *gradients, int64_t step);
+
+/* ---- watch: steps that must not be taken ---- */
+
+enum { WATCH_WINDOW = 128, WATCH_MINIMUM = 64, WATCH_SKIPS_MAX = 10 };
+
+/* A step is skipped when its loss or gradient norm is not finite, or, once WATCH_MINIMUM steps were
+ * seen, stands more than six deviations above the mean of the last WATCH_WINDOW (OLMo-core's rule;
+ * the deviation counts as at least a hundredth of the mean).  What enters the window is cut at that
+ * limit, so that one spike does not blind it and a lasting change is learnt. */
+struct watch {
+    float loss[WATCH_WINDOW], norm[WATCH_WINDOW]; /* ring, at [seen % WATCH_WINDOW] next */
+    int64_t seen;                                 /* values that entered */
+    int64_t skips_in_row, skips;
+};
+enum watch_verdict { WATCH_FINE, WATCH_NOT_FINITE, WATCH_LOSS_SPIKE, WATCH_NORM_SPIKE };
+enum watch_verdict watch_judge(struct watch *watch, float loss, float norm);
+
+/* ---- optimizer ---- */
+
+struct optimizer {
+    struct model *model;
+    const struct recipe *recipe;
+    float *first;                /* flat, in the order of the weight table */
+    float *second;               /* flat, in the order of `seconds` */
+    struct weight_table seconds; /* the weights that have second moments */
+    size_t *second_offset;       /* [weights], SIZE_MAX where there is none */
+    void *muon_scratch;
+};
+
+/* ---- validation ---- */
+
+struct validation {
+    const struct token_file *file;
+    struct training *training;
+    struct rows rows;
+    float *loss;
+    size_t documents; /* looked at: the first ones, up to the recipe's validate_tokens */
+};
+MUST_USE status validation_create(struct validation *out, struct gradients *gradients,
+                                  const struct token_file *heldout, const struct recipe *recipe,
+                                  struct arena *arena, struct error *error);
+/* Sum of -log2 p of the tokens of the documents' text / bytes of that text; < 0 without documents.
+ * A document is <|endoftext|> and its tokens, cut into disjoint windows of `sequence` predictions;
+ * every window after the first begins with the last token of the one before. */
+double validation_bits_per_byte(struct validation *validation);
+
+/* ---- the run's position: all that the next step depends on besides weights and moments ---- */
+
+struct position {
+    int64_t step;    /* done */
+    int64_t updates; /* of these not skipped */
+    struct watch watch;
+};
+
+/* The ledger's open segment: steps since the last ledger line. */
+struct segment {
+    int64_t from;         /* step of the last line */
+    struct sha256 before; /* state there */
+    struct sha256 losses; /* chain over the segment: SHA-256(chain | bits of loss) */
+    float loss;           /* of the last step */
+};
+
+struct identity { /* of a run: what its weights are a function of */
+    struct sha256 recipe, corpus, tokenizer, shards;
+};
+
+struct hashes {
+    struct sha256 weights, first, second, state;
+};
+
+/* ---- checkpoint ---- */
+
+struct checkpoint {
+    struct model *model;
+    struct optimizer *optimizer;
+    struct position *position;
+    struct segment *segment;
+    const struct identity *identity;
+    struct hashes *hashes;
+};
+
+/* SHA-256 over the hashes of weights, first and second moments and the position. */
+MUST_USE status checkpoint_hash(struct hashes *out, const struct checkpoint *checkpoint,
+                                struct error *error);
+/* Writes RUN/checkpoints/step-N aside, syncs, renames; then removes all but the last `keep`.
+ * checkpoint->hashes must be those of now. */
+MUST_USE status checkpoint_save(const struct checkpoint *checkpoint, const char *run, int64_t keep,
+                                struct error *error);
+/* Loads the newest valid checkpoint; invalid newer ones are named in a warning and set aside.
+ * *found false: there is none.  ERR_FORMAT when there are only invalid ones. */
+MUST_USE status checkpoint_load(bool *found, const struct checkpoint *checkpoint, const char *run,
+                                struct error *error);
+/* Removes what killed processes left behind. */
+MUST_USE status checkpoint_clean(const char *run, struct error *error);
+
+#endif

@@ -57,13 +57,15 @@ all: $(BUILD)/rodnik
 define kernel_rule
 $$(BUILD)/tensor/%_$1.o: src/tensor/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(cflags) $$(isa_flags_$1) -MMD -MP -c $$< -o $$@
+	@echo "  CC $$@"
+	@$$(CC) $$(cflags) $$(isa_flags_$1) -MMD -MP -c $$< -o $$@
 endef
 $(foreach isa,$(isas),$(eval $(call kernel_rule,$(isa))))
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(cflags) -MMD -MP -c $< -o $@
+	@echo "  CC $@"
+	@$(CC) $(cflags) -MMD -MP -c $< -o $@
 
 # What this build is; rewritten only when it changes.
 $(BUILD)/version.h: FORCE
@@ -83,7 +85,7 @@ define module_rule
 $$(BUILD)/lib/$1.a: $$(call objects,$1)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	@ar rcs $$@ $$^
 endef
 $(foreach module,$(modules),$(eval $(call module_rule,$(module))))
 
@@ -91,7 +93,8 @@ reverse   = $(if $1,$(call reverse,$(wordlist 2,$(words $1),$1)) $(firstword $1)
 libraries = $(patsubst %,$(BUILD)/lib/%.a,$(call reverse,$1))
 
 $(BUILD)/rodnik: $(call libraries,$(modules))
-	$(CC) $(cflags) $(BUILD)/cli/main.o $(call libraries,$(modules)) $(libs) -o $@
+	@echo "  LD $@"
+	@$(CC) $(cflags) $(BUILD)/cli/main.o $(call libraries,$(modules)) $(libs) -o $@
 
 # ---- tests: tests/<module>/<name>_test.c is linked with its module and the floors below, so that layers hold --------------
 test_sources  := $(wildcard tests/*/*_test.c)
@@ -102,7 +105,8 @@ up_to = $(shell awk -v module=$1 '{ printf "%s ", $$0; for (i = 1; i <= NF; i++)
 define test_rule
 $$(BUILD)/tests/$1/%_test: tests/$1/%_test.c tests/support.h $$(call libraries,$$(filter $$(call up_to,$1),$$(modules)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(cflags) -Itests -MMD -MP $$< $$(call libraries,$$(filter $$(call up_to,$1),$$(modules))) -lcmocka -lpcre2-8 $$(libs) -o $$@
+	@echo "  LD $$@"
+	@$$(CC) $$(cflags) -Itests -MMD -MP $$< $$(call libraries,$$(filter $$(call up_to,$1),$$(modules))) -lcmocka -lpcre2-8 $$(libs) -o $$@
 endef
 $(foreach module,$(modules),$(eval $(call test_rule,$(module))))
 

@@ -13,6 +13,16 @@
 
 #include <cmocka.h>
 
+/* cmocka's macro of this name would hide the project's function. */
+#undef fail
+#undef fail_msg
+#define fail_msg(...)                                                                              \
+    do {                                                                                           \
+        print_error("ERROR: " __VA_ARGS__);                                                        \
+        print_error("\n");                                                                         \
+        _fail(__FILE__, __LINE__);                                                                 \
+    } while (0)
+
 #include "base/error.h"
 
 /* Fails the test with the error's sentence. */

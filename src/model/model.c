@@ -90,7 +90,7 @@ void linear_forward(const struct model *model, struct linear linear, float *out,
                               .depth = linear.inputs,
                               .a = {x, model->type, linear.inputs, false},
                               .b = weight_operand(model, linear, true),
-                              .out = {out, DTYPE_F32},
+                              .out = out,
                               .out_stride = linear.outputs};
     matrix_product(model->compute, &product);
 }
@@ -105,7 +105,7 @@ void linear_backward(const struct model *model, struct linear linear,
                             .depth = linear.outputs,
                             .a = {grad_out, model->type, linear.outputs, false},
                             .b = weight_operand(model, linear, false),
-                            .out = {out->grad_x, DTYPE_F32},
+                            .out = out->grad_x,
                             .out_stride = linear.inputs};
     matrix_product(model->compute, &input);
     struct product weights = {.rows = linear.outputs,
@@ -113,7 +113,7 @@ void linear_backward(const struct model *model, struct linear linear,
                               .depth = rows,
                               .a = {grad_out, model->type, linear.outputs, true},
                               .b = {x, model->type, linear.inputs, false},
-                              .out = {out->grad_weights + linear.offset, DTYPE_F32},
+                              .out = out->grad_weights + linear.offset,
                               .out_stride = linear.inputs,
                               .accumulate = true};
     matrix_product(model->compute, &weights);

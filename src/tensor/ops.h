@@ -55,13 +55,14 @@ float f32_from_bf16(uint16_t value);
 /* out[i] = x[i] in the other type */
 void convert_array(struct compute *compute, struct array out, struct const_array x, size_t count);
 
-/* ---- matrix products---- */
+/* ---- matrix products ---- */
 
-/* out [rows, columns] = op(a) [rows, depth] * op(b) [depth, columns]  (+ out if accumulate).
- *   a and b have one type.  stride: elements between rows as stored.  transposed: a is stored [depth, rows], b [columns, depth].
- *   out is f32, or bf16 (then not accumulate).
- * Chain: f32 acc = fma(a[k], b[k], acc), k ascending, from 0 or the old out; bf16 pairs of k, the odd one first:
- * acc = fma(a[2i+1], b[2i+1], acc); acc = fma(a[2i], b[2i], acc), depth padded to even with zeros; bf16 out rounds the end. */
+/* out f32 [rows, columns] = op(a) [rows, depth] * op(b) [depth, columns]  (+ out if accumulate).
+ *   a and b have one type.  stride: elements between rows as stored.  transposed: a is stored
+ *   [depth, rows], b [columns, depth].
+ * Chain: f32 acc = fma(a[k], b[k], acc), k ascending, from 0 or the old out; bf16 pairs of k, the
+ * odd one first: acc = fma(a[2i+1], b[2i+1], acc); acc = fma(a[2i], b[2i], acc), depth padded to
+ * even with zeros. */
 struct operand {
     const void *data;
     enum dtype type;
@@ -71,7 +72,7 @@ struct operand {
 struct product {
     size_t rows, columns, depth;
     struct operand a, b;
-    struct array out;
+    float *out;
     size_t out_stride;
     bool accumulate;
 };
@@ -135,16 +136,16 @@ struct rotary {
 };
 void rotary_apply(struct compute *compute, float *x, const struct rotary *rotary);
 
-/* Causal grouped-query attention with online softmax over key blocks of 64 in ascending absolute position (Dao et al. 2022),
- * scores scaled by 1/sqrt(head_size).  Per sequence: queries at positions query_first .. query_first + queries - 1 see keys
- * first_key[position] .. position.
- *   query  f32 [sequences, queries, heads, head_size]      query_stride elements from one position to the next
- *   key, value f32 [sequences, keys, kv_heads, head_size]  kv_stride from one position to the next, kv_sequence_stride
- *          from one sequence to the next (queries: queries * query_stride)
+/* Causal grouped-query attention with online softmax over key blocks of 64 in ascending absolute
+ * position (Dao et al. 2022), scores scaled by 1/sqrt(head_size).  Per sequence: queries at positions
+ * query_first .. query_first + queries - 1 see the keys first_key[position] .. position.
+ *   query  f32 [sequences, queries, heads, head_size], query_stride elements between positions
+ *   key, value f32 [sequences, keys, kv_heads, head_size], kv_stride between positions,
+ *          kv_sequence_stride between sequences (queries: queries * query_stride)
  *   out    [sequences, queries, heads * head_size], contiguous, f32 or bf16
- *   log_sum f32 [sequences, heads, queries]: max + log(sum), kept for the backward pass (NULL: not kept)
- *   first_key u32 [sequences, keys] indexed by position, or NULL: 0 everywhere
- * Score: chain fma over head_size ascending in f32.  Value sum: chain over keys ascending; all defined in docs/numerics.md. */
+ *   log_sum f32 [sequences, heads, queries]: max + log(sum), for the backward pass (NULL: not kept)
+ *   first_key u32 [sequences, keys] by position, not descending, at most the position; NULL: 0
+ * head_size is a multiple of 16, at most 256.  Orders of summing: docs/numerics.md. */
 struct attention {
     size_t sequences, queries, keys, query_first;
     size_t heads, kv_heads, head_size;
@@ -156,8 +157,9 @@ struct attention_inputs {
 };
 void attention_forward(struct compute *compute, const struct attention *shape, struct array out,
                        float *log_sum, const struct attention_inputs *in);
-/* Training only (query_first 0, queries == keys).  grad_query, grad_key, grad_value f32 have the layout of the inputs and are
- * overwritten.  out is what forward wrote (its type), grad_out f32 [sequences, queries, heads * head_size]. */
+/* Training only (query_first 0, queries == keys).  grad_query, grad_key, grad_value f32 have the layout
+ * of the inputs and are overwritten.  out is what forward wrote (its type), grad_out f32
+ * [sequences, queries, heads * head_size]. */
 struct attention_gradients {
     float *grad_query, *grad_key, *grad_value;
 };

@@ -1,0 +1,250 @@
+#include "tensor/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tensor/tensor_internal.h"
+
+extern const struct gemm_kernels gemm_kernels_scalar, gemm_kernels_avx2, gemm_kernels_avx512,
+    gemm_kernels_avx512bf16;
+extern const struct row_kernels row_kernels_scalar, row_kernels_avx2, row_kernels_avx512,
+    row_kernels_avx512bf16;
+extern const struct attention_kernels attention_kernels_scalar, attention_kernels_avx2,
+    attention_kernels_avx512, attention_kernels_avx512bf16;
+
+struct kernels {
+    const char *name;
+    const struct gemm_kernels *gemm;
+    const struct row_kernels *row;
+    const struct attention_kernels *attention;
+};
+
+#define KERNELS(isa)                                                                               \
+    {                                                                                              \
+#isa, &gemm_kernels_##isa, &row_kernels_##isa, &attention_kernels_##isa                    \
+    }
+static const struct kernels all_kernels[ISA_COUNT] = {
+    [ISA_SCALAR] = KERNELS(scalar),
+#if defined(__x86_64__)
+    [ISA_AVX2] = KERNELS(avx2),
+    [ISA_AVX512] = KERNELS(avx512),
+    [ISA_AVX512BF16] = KERNELS(avx512bf16),
+#else
+    [ISA_AVX2] = {"avx2", NULL, NULL, NULL},
+    [ISA_AVX512] = {"avx512", NULL, NULL, NULL},
+    [ISA_AVX512BF16] = {"avx512bf16", NULL, NULL, NULL},
+#endif
+};
+
+const char *isa_name(enum isa isa)
+{
+    ASSERT(isa < ISA_COUNT);
+    return all_kernels[isa].name;
+}
+
+static enum isa best_isa(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return ISA_SCALAR;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
+        return ISA_AVX2;
+    return __builtin_cpu_supports("avx512bf16") ? ISA_AVX512BF16 : ISA_AVX512;
+#else
+    return ISA_SCALAR;
+#endif
+}
+
+static status choose_isa(enum isa *out, struct error *error)
+{
+    enum isa best = best_isa();
+    const char *wanted = getenv("RODNIK_ISA");
+    *out = best;
+    if (!wanted || !*wanted)
+        return OK;
+    for (int isa = 0; isa < ISA_COUNT; isa++)
+        if (strcmp(wanted, isa_name((enum isa)isa)) == 0) {
+            *out = (enum isa)isa < best ? (enum isa)isa : best;
+            return OK;
+        }
+    return fail(error, ERR_USAGE,
+                "RODNIK_ISA is '%s', allowed are scalar, avx2, avx512 and avx512bf16", wanted);
+}
+
+/* ---- rates ---- */
+
+static double rate_of(double (*loop)(size_t rounds), size_t rounds)
+{
+    double best = 0;
+    for (int i = 0; i < 5; i++) {
+        double start = time_monotonic_s();
+        double rate = loop(rounds) / (time_monotonic_s() - start);
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+/* Some processors run the bf16 dot instruction at half the rate of multiply-adds, some at twice the rate.  The result has the
+ * same bits either way, so a millisecond of measuring decides. */
+static bool measure_dot(const struct gemm_kernels *gemm)
+{
+    enum { ROUNDS = 4000 };
+    return gemm->dot_loop && rate_of(gemm->dot_loop, ROUNDS) > rate_of(gemm->fma_loop, ROUNDS);
+}
+
+struct peak_job {
+    double (*loop)(size_t rounds);
+    size_t rounds;
+};
+
+static void run_peak(void *context, size_t begin, size_t end, int thread)
+{
+    (void)thread;
+    const struct peak_job *job = context;
+    for (size_t i = begin; i < end; i++)
+        (void)job->loop(job->rounds);
+}
+
+static double peak_gflops(struct compute *compute, double (*loop)(size_t rounds))
+{
+    enum { CHUNKS = 32 };
+    struct peak_job job = {loop, 200000};
+    double best = 0, operations = CHUNKS * job.loop(job.rounds);
+    for (int i = 0; i < 7; i++) {
+        double start = time_monotonic_s();
+        parallel_for(compute->pool, CHUNKS, 1, run_peak, &job);
+        double rate = operations / (time_monotonic_s() - start) * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+struct read_job {
+    struct compute *compute;
+    const float *data;
+};
+
+enum { READ_FLOATS = 64 << 20, READ_CHUNK = 1 << 18 };
+
+static void run_read(void *context, size_t begin, size_t end, int thread)
+{
+    const struct read_job *job = context;
+    float sum = job->compute->row->sum(job->data + begin, end - begin);
+    memcpy(job->compute->thread[thread], &sum, sizeof sum);
+}
+
+static double read_gbytes(struct compute *compute)
+{
+    struct arena *arena = NULL;
+    struct error error = {0};
+    double best = 0;
+    if (arena_create(&arena, 0, &error) != OK)
+        return 0;
+    float *data = arena_alloc(arena, READ_FLOATS, sizeof *data, &error);
+    if (data)
+        memset(data, 0, (size_t)READ_FLOATS * sizeof *data);
+    struct read_job job = {compute, data};
+    for (int i = 0; data && i < 5; i++) {
+        double start = time_monotonic_s();
+        parallel_for(compute->pool, READ_FLOATS, READ_CHUNK, run_read, &job);
+        double rate = READ_FLOATS * sizeof *data / (time_monotonic_s() - start) * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    arena_destroy(arena);
+    return best;
+}
+
+struct compute_peak compute_measure_peak(struct compute *compute)
+{
+    ASSERT(compute);
+    struct compute_peak peak = {.f32_gflops = peak_gflops(compute, compute->gemm->fma_loop)};
+    peak.bf16_gflops = peak.f32_gflops;
+    if (compute->gemm->dot_loop) {
+        double dot = peak_gflops(compute, compute->gemm->dot_loop);
+        peak.bf16_gflops = dot > peak.bf16_gflops ? dot : peak.bf16_gflops;
+    }
+    peak.read_gbytes = read_gbytes(compute);
+    return peak;
+}
+
+/* ---- life ---- */
+
+static status take_scratch(struct compute *compute, struct error *error)
+{
+    size_t threads = (size_t)thread_pool_count(compute->pool);
+    compute->shared = arena_alloc(compute->arena, SCRATCH_SHARED_BYTES, 1, error);
+    if (!compute->shared)
+        return error->code;
+    TRY_ALLOC(compute->thread, compute->arena, threads, error);
+    char *scratch = arena_alloc(compute->arena, threads, SCRATCH_THREAD_BYTES, error);
+    if (!scratch)
+        return error->code;
+    for (size_t i = 0; i < threads; i++)
+        compute->thread[i] = scratch + i * SCRATCH_THREAD_BYTES;
+    return OK;
+}
+
+static status compute_fill(struct compute *compute, int threads, struct error *error)
+{
+    TRY(choose_isa(&compute->isa, error));
+    const struct kernels *kernels = &all_kernels[compute->isa];
+    compute->gemm = kernels->gemm;
+    compute->row = kernels->row;
+    compute->attention = kernels->attention;
+    TRY(thread_pool_create(&compute->pool, threads, error));
+    TRY(take_scratch(compute, error));
+    compute->dot_is_faster = measure_dot(compute->gemm);
+    return OK;
+}
+
+status compute_create(struct compute **out, int threads, struct error *error)
+{
+    ASSERT(out && error);
+    struct arena *arena = NULL;
+    TRY(arena_create(&arena, 0, error));
+    struct compute *compute = arena_alloc(arena, 1, sizeof *compute, error);
+    if (!compute) {
+        arena_destroy(arena);
+        return error->code;
+    }
+    compute->arena = arena;
+    status result = compute_fill(compute, threads, error);
+    if (result == OK)
+        *out = compute;
+    else
+        compute_destroy(compute);
+    return result;
+}
+
+void compute_destroy(struct compute *compute)
+{
+    if (!compute)
+        return;
+    thread_pool_destroy(compute->pool);
+    arena_destroy(compute->arena);
+}
+
+enum isa compute_isa(const struct compute *compute)
+{
+    return compute->isa;
+}
+
+int compute_threads(const struct compute *compute)
+{
+    return thread_pool_count(compute->pool);
+}
+
+struct thread_pool *compute_pool(struct compute *compute)
+{
+    return compute->pool;
+}
+
+/* About 64 KiB of work a chunk. */
+size_t chunk_of(size_t items, size_t bytes_per_item)
+{
+    size_t chunk = (64 << 10) / (bytes_per_item ? bytes_per_item : 1);
+    chunk = chunk < 1 ? 1 : chunk;
+    return items && chunk > items ? items : chunk;
+}

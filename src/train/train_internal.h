@@ -176,12 +176,31 @@ struct segment {
 };
 
 struct identity { /* of a run: what its weights are a function of */
-    struct sha256 recipe, corpus, tokenizer, shards;
+    struct sha256 recipe, corpus, tokenizer;
+    struct sha256 tokens; /* over both token files' contents */
 };
 
 struct hashes {
     struct sha256 weights, first, second, state;
 };
+
+/* ---- state.json ---- */
+
+enum { STATE_HASHES = 10 };
+struct state {
+    struct position position;
+    struct segment segment;
+    struct identity identity;
+    struct hashes hashes;
+    struct sha256 config_file, tokenizer_file; /* of the copies beside it */
+};
+/* hashes->state = SHA-256 over the hashes of weights, first and second moments, then step, updates
+ * and the watch (i64 and f32 bits, little-endian). */
+MUST_USE status state_hash(struct hashes *hashes, const struct position *position,
+                           struct error *error);
+MUST_USE status state_write(struct buffer *out, const struct state *state, struct error *error);
+MUST_USE status state_parse(struct state *out, struct view text, const char *path,
+                            struct error *error);
 
 /* ---- checkpoint ---- */
 
@@ -194,7 +213,7 @@ struct checkpoint {
     struct hashes *hashes;
 };
 
-/* SHA-256 over the hashes of weights, first and second moments and the position. */
+/* Hashes everything as it stands now. */
 MUST_USE status checkpoint_hash(struct hashes *out, const struct checkpoint *checkpoint,
                                 struct error *error);
 /* Writes RUN/checkpoints/step-N aside, syncs, renames; then removes all but the last `keep`.
@@ -205,7 +224,7 @@ MUST_USE status checkpoint_save(const struct checkpoint *checkpoint, const char 
  * *found false: there is none.  ERR_FORMAT when there are only invalid ones. */
 MUST_USE status checkpoint_load(bool *found, const struct checkpoint *checkpoint, const char *run,
                                 struct error *error);
-/* Removes what killed processes left behind. */
-MUST_USE status checkpoint_clean(const char *run, struct error *error);
+/* Removes what killed processes left in a folder of the run. */
+MUST_USE status folder_clean(const char *folder, struct error *error);
 
 #endif

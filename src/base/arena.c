@@ -8,7 +8,8 @@
 
 enum { CHUNK_BYTES = 256 << 10, HUGE_BYTES = 2 << 20 };
 
-/* A chunk's header takes one alignment unit; its blocks follow.  Chunks form a stack: the newest first. */
+/* A chunk's header takes one alignment unit; its blocks follow.  Chunks form a stack: the newest
+ * first. */
 struct chunk {
     struct chunk *older;
     size_t size, used; /* of the bytes after the header */

@@ -55,7 +55,8 @@ MUST_USE status path_remove_tree(const char *path,
 /* Names in the folder (without . and ..), sorted by bytes. */
 MUST_USE status folder_list(char ***out, size_t *count, const char *path, struct arena *arena,
                             struct error *error);
-/* Only one process works in a folder: takes an exclusive lock on `path/.lock`, ERR_CONFLICT if another
+/* Only one process works in a folder: takes an exclusive lock on `path/.lock`, ERR_CONFLICT if
+ * another
  * holds it. The lock ends with the descriptor (also by kill -9). */
 MUST_USE status folder_lock(int *descriptor, const char *path, struct error *error);
 void folder_unlock(int descriptor);

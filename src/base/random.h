@@ -33,7 +33,8 @@ struct random_block random_philox_raw(const uint32_t counter[4], const uint32_t 
 uint64_t random_u64(struct random_key key, uint64_t index);
 /* Uniform in [0, 1) with 24 bits. */
 float random_unit(struct random_key key, uint64_t index);
-/* Integer below `limit`: the high word of a 64-bit draw times the limit (bias below limit / 2^64). */
+/* Integer below `limit`: the high word of a 64-bit draw times the limit (bias below limit / 2^64).
+ * */
 uint64_t random_below(struct random_key key, uint64_t index, uint64_t limit);
 
 #endif

@@ -16,11 +16,13 @@
 #include <xmmintrin.h>
 #endif
 
-/* A waiter spins about this long before it sleeps: longer than the gap between two loops of one step, far shorter than a time
+/* A waiter spins about this long before it sleeps: longer than the gap between two loops of one
+ * step, far shorter than a time
  * slice, so that a busy neighbour loses next to nothing. */
 enum { SPIN_ROUNDS = 600, CACHE_LINE = 64 };
 
-/* A loop waits for the workers that joined it, never for one that did not get a processor in time. */
+/* A loop waits for the workers that joined it, never for one that did not get a processor in time.
+ * */
 #define LOOP_OPEN 0x80000000u
 
 struct loop {

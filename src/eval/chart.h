@@ -1,4 +1,5 @@
-/* Line charts as SVG text: axes with round numbers, one to eight series, colours from the page's style sheet (classes series-0,
+/* Line charts as SVG text: axes with round numbers, one to eight series, colours from the page's
+ * style sheet (classes series-0,
  * series-1, ...).  Not for: layout of pages.  No state. */
 #ifndef RODNIK_EVAL_CHART_H
 #define RODNIK_EVAL_CHART_H
@@ -20,7 +21,8 @@ struct chart {
 
 enum { CHART_SERIES_MAX = 8 };
 
-/* Appends an <svg> element; long series are thinned to what the eye can tell apart (extremes kept). */
+/* Appends an <svg> element; long series are thinned to what the eye can tell apart (extremes kept).
+ * */
 MUST_USE status chart_write(struct buffer *out, const struct chart *chart, struct error *error);
 
 #endif

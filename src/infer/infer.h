@@ -1,6 +1,8 @@
-/* Inference: an engine (shared, immutable: weights, tokenizer) and sessions (one timeline each: cache, position).
+/* Inference: an engine (shared, immutable: weights, tokenizer) and sessions (one timeline each:
+ * cache, position).
  * Sampling, stopping, chat form, loop detector.  Not here: HTTP (serve/), scores (eval/).
- * The engine's compute runs one call at a time: whoever shares an engine between threads holds a lock around session calls. */
+ * The engine's compute runs one call at a time: whoever shares an engine between threads holds a
+ * lock around session calls. */
 #ifndef RODNIK_INFER_INFER_H
 #define RODNIK_INFER_INFER_H
 
@@ -20,7 +22,8 @@ struct engine_info {
     int64_t created_unix;
 };
 
-/* Opens a run folder (its newest checkpoint) or a folder with model.safetensors, config.json, tokenizer.json. */
+/* Opens a run folder (its newest checkpoint) or a folder with model.safetensors, config.json,
+ * tokenizer.json. */
 MUST_USE status engine_open(struct engine **out, const char *path, struct compute *compute,
                             struct arena *arena, struct error *error);
 /* Around a model that is at hand (periodic evaluation, tests). */
@@ -40,8 +43,10 @@ void session_destroy(struct session *session);
 void session_clear(struct session *session);
 size_t session_position(const struct session *session);
 size_t session_room(const struct session *session);
-/* Feeds tokens; logits f32 [vocabulary] after the last one (NULL: not wanted), or all_logits f32 [count, vocabulary].
- * ERR_LIMIT when they don't fit the context.  The same bits however the tokens are cut into calls. */
+/* Feeds tokens; logits f32 [vocabulary] after the last one (NULL: not wanted), or all_logits f32
+ * [count, vocabulary].
+ * ERR_LIMIT when they don't fit the context.  The same bits however the tokens are cut into calls.
+ * */
 MUST_USE status session_feed(struct session *session, const uint32_t *tokens, size_t count,
                              float *logits, struct error *error);
 
@@ -76,7 +81,8 @@ struct generation {
     double prefill_s, decode_s;
 };
 
-/* Feeds the prompt, then samples; text arrives in pieces of valid UTF-8 (bad bytes become U+FFFD), stop texts held back.
+/* Feeds the prompt, then samples; text arrives in pieces of valid UTF-8 (bad bytes become U+FFFD),
+ * stop texts held back.
  * on_text returns false to cancel. */
 typedef bool generate_text(void *context, struct view piece);
 MUST_USE status generate(struct generation *out, struct session *session, const uint32_t *prompt,
@@ -89,7 +95,8 @@ struct message {
     const char *role;
     struct view content;
 };
-/* Tokens of a conversation ending where the assistant speaks; special tokens only from the form, never from contents. */
+/* Tokens of a conversation ending where the assistant speaks; special tokens only from the form,
+ * never from contents. */
 MUST_USE status chat_tokens(struct tokens *out, const struct engine *engine,
                             const struct message *messages, size_t count, struct error *error);
 

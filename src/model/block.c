@@ -103,7 +103,8 @@ static void cache_rows(const struct model *model, const struct block *block, con
     }
 }
 
-/* Where attention reads: rotated queries and keys stand in qk (with norms) or in qkv; values in qkv or in the cache. */
+/* Where attention reads: rotated queries and keys stand in qk (with norms) or in qkv; values in qkv
+ * or in the cache. */
 static struct attention_inputs attention_inputs_of(const struct model *model,
                                                    const struct block *block)
 {

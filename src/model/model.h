@@ -1,10 +1,14 @@
-/* The model family: decoder-only transformer with RMSNorm before each block, rotary embeddings (half-rotation layout),
- * grouped-query attention, SwiGLU, tied or untied head, optional RMSNorm on queries and keys.  Loads elsewhere as
+/* The model family: decoder-only transformer with RMSNorm before each block, rotary embeddings
+ * (half-rotation layout),
+ * grouped-query attention, SwiGLU, tied or untied head, optional RMSNorm on queries and keys.
+ * Loads elsewhere as
  * architecture `llama`, with qk_norm as `qwen3`.
  *
- * Here: configuration, the ONE weight table, forward and backward as mirrors, weights in and out as safetensors.
+ * Here: configuration, the ONE weight table, forward and backward as mirrors, weights in and out as
+ * safetensors.
  * Not here: data, schedules, optimizer settings (train/), caches and sampling (infer/).
- * A model borrows its compute and lives in the arena given; one thread at a time runs it (compute spreads the work). */
+ * A model borrows its compute and lives in the arena given; one thread at a time runs it (compute
+ * spreads the work). */
 #ifndef RODNIK_MODEL_MODEL_H
 #define RODNIK_MODEL_MODEL_H
 
@@ -33,7 +37,8 @@ MUST_USE status model_config_check(const struct model_config *config, struct err
 size_t model_parameters(const struct model_config *config);
 size_t model_product_parameters(const struct model_config *config);
 /* Multiply-adds counted as two, forward and backward, for one token in a row of `length` tokens:
- * 6 * product parameters + attention 6 * layers * heads * head_size * length (causal half of 12). */
+ * 6 * product parameters + attention 6 * layers * heads * head_size * length (causal half of 12).
+ * */
 double model_flops_per_token(const struct model_config *config, size_t length);
 
 /* ---- the weight table ---- */
@@ -56,7 +61,8 @@ struct weight_table {
     size_t count, total;
 };
 
-/* Order: embedding, per layer (input norm, q, k, v, [q norm, k norm,] o, post-attention norm, gate, up, down), final norm,
+/* Order: embedding, per layer (input norm, q, k, v, [q norm, k norm,] o, post-attention norm, gate,
+ * up, down), final norm,
  * head if untied.  q k v and gate up are adjacent, so that each group is one matrix product. */
 MUST_USE status weight_table_create(struct weight_table *out, const struct model_config *config,
                                     struct arena *arena, struct error *error);
@@ -87,7 +93,8 @@ MUST_USE status model_pack(struct model *model, struct arena *arena, struct erro
 
 /* ---- one block, shared by training and inference ---- */
 
-/* Where the values of one block's forward pass go.  rows = positions fed.  In inference key/value are copied to a cache. */
+/* Where the values of one block's forward pass go.  rows = positions fed.  In inference key/value
+ * are copied to a cache. */
 struct block {
     size_t rows;
     const float *x;      /* [rows, width] input of the block */
@@ -103,7 +110,8 @@ struct block {
         *value_cache; /* inference: [keys, kv_heads * head_size], new rows go to attention.query_first; else NULL */
 };
 void model_block_forward(const struct model *model, size_t layer, const struct block *block);
-/* out f32 [rows, vocabulary] from the last block's output x [rows, width]; scratch: rows * width operands */
+/* out f32 [rows, vocabulary] from the last block's output x [rows, width]; scratch: rows * width
+ * operands */
 void model_logits(const struct model *model, float *out, const float *x, size_t rows,
                   void *scratch);
 
@@ -122,7 +130,8 @@ struct batch {
     const uint32_t *first_key; /* [sequences, length]: first position that may be seen, or NULL */
 };
 
-/* Forward and backward: adds to the flat gradients d(sum of losses * grad_scale), writes loss [sequences * length]. */
+/* Forward and backward: adds to the flat gradients d(sum of losses * grad_scale), writes loss
+ * [sequences * length]. */
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
                      float *gradients, float *loss);
 /* Forward only. */
@@ -147,7 +156,8 @@ struct safetensors {
 /* Writes atomically; metadata_json is a JSON object of strings or NULL. */
 MUST_USE status safetensors_write(const char *path, const struct safetensor *tensors, size_t count,
                                   const char *metadata_json, struct error *error);
-/* Maps and checks everything (header, types, shapes, offsets without holes or overlaps, ending at the end of the file). */
+/* Maps and checks everything (header, types, shapes, offsets without holes or overlaps, ending at
+ * the end of the file). */
 MUST_USE status safetensors_open(struct safetensors *out, const char *path, struct arena *arena,
                                  struct error *error);
 MUST_USE status safetensors_parse(struct safetensors *out, const void *data, size_t len,
@@ -155,14 +165,16 @@ MUST_USE status safetensors_parse(struct safetensors *out, const void *data, siz
 void safetensors_close(struct safetensors *file);
 const struct safetensor *safetensors_find(const struct safetensors *file, const char *name);
 
-/* A flat buffer in weight-table order as safetensors with names prefixed ("" for the weights), and back: the set and shapes of
+/* A flat buffer in weight-table order as safetensors with names prefixed ("" for the weights), and
+ * back: the set and shapes of
  * tensors must be exactly those of the table. */
 MUST_USE status weights_save(const char *path, const struct weight_table *table, const float *flat,
                              const char *metadata_json, struct error *error);
 MUST_USE status weights_load(float *flat, const struct weight_table *table, const char *path,
                              struct error *error);
 
-/* SHA-256 over one flat buffer: each tensor in pieces of 4 MiB hashed in parallel, the concatenated piece hashes hashed with the
+/* SHA-256 over one flat buffer: each tensor in pieces of 4 MiB hashed in parallel, the concatenated
+ * piece hashes hashed with the
  * tensor's name, the tensor hashes hashed in table order. */
 MUST_USE status weights_hash(struct sha256 *out, const struct weight_table *table,
                              const float *flat, struct compute *compute, struct error *error);

@@ -26,7 +26,8 @@ struct linear linear_head(const struct model *model);
 /* out f32 [rows, outputs] = x [rows, inputs] W^T */
 void linear_forward(const struct model *model, struct linear linear, float *out, const void *x,
                     size_t rows);
-/* grad_x f32 [rows, inputs] = grad_out W (overwritten); grad_weights += grad_out^T x.  grad_out, x: operands. */
+/* grad_x f32 [rows, inputs] = grad_out W (overwritten); grad_weights += grad_out^T x.  grad_out, x:
+ * operands. */
 struct linear_gradients {
     float *grad_x;       /* [rows, inputs] */
     float *grad_weights; /* flat buffer */
@@ -53,7 +54,8 @@ static inline size_t qkv_width(const struct model_config *config)
 MUST_USE void *operand_alloc(const struct model *model, struct arena *arena, size_t count,
                              struct error *error);
 
-/* Backward of one block: grad [rows, width] holds d/d out on entry and d/d x on exit; gradients (flat) are added to. */
+/* Backward of one block: grad [rows, width] holds d/d out on entry and d/d x on exit; gradients
+ * (flat) are added to. */
 struct block_scratch {
     float *narrow, *wide; /* [rows, width or attended], [rows, max(ffn_width, qkv)] */
     void *narrow_operand, *wide_operand; /* [rows, width], [rows, max(2 ffn_width, qkv)] */

@@ -1,4 +1,5 @@
-/* The safetensors format: u64 header length, a JSON header, data without holes.  Everything read from a file is checked before
+/* The safetensors format: u64 header length, a JSON header, data without holes.  Everything read
+ * from a file is checked before
  * it is used: a file that is accepted maps every tensor to bytes inside it. */
 #include "model/model.h"
 

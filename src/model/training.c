@@ -18,7 +18,8 @@ struct training {
     void *loss_scratch;
 };
 
-/* Memory comes through one counting function, so that training_bytes states what training_create takes. */
+/* Memory comes through one counting function, so that training_bytes states what training_create
+ * takes. */
 struct taker {
     struct arena *arena; /* NULL: only count */
     size_t bytes;

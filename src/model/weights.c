@@ -65,8 +65,10 @@ static void add_vector(struct weight_table *table, const char *name, size_t colu
     table->weights[table->count - 1].vector = true;
 }
 
-/* Initial values.  Projections back into the residual stream start at zero, so that every block starts as the identity
- * (nanochat, modded-nanogpt); the others at 1/sqrt(inputs) halved.  An embedding that is also the head starts small, so that the
+/* Initial values.  Projections back into the residual stream start at zero, so that every block
+ * starts as the identity
+ * (nanochat, modded-nanogpt); the others at 1/sqrt(inputs) halved.  An embedding that is also the
+ * head starts small, so that the
  * first logits are near zero; its own head starts at zero. */
 static const float TIED_EMBEDDING_DEVIATION = 0.02f;
 static const float EMBEDDING_DEVIATION = 0.5f;

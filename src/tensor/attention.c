@@ -1,4 +1,5 @@
-/* Attention over the threads: a task is a tile of queries of one head (forward), a key-value head (backward). */
+/* Attention over the threads: a task is a tile of queries of one head (forward), a key-value head
+ * (backward). */
 #include "tensor/tensor_internal.h"
 
 struct attention_job {

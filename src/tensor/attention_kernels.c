@@ -1,4 +1,5 @@
-/* Attention, one instruction set.  A key block is turned once ([head_size][64], lanes are keys) and shared by all queries that see
+/* Attention, one instruction set.  A key block is turned once ([head_size][64], lanes are keys) and
+ * shared by all queries that see
  * it; several rows are worked on at once so that each load serves them all. */
 #include "tensor/tensor_internal.h"
 
@@ -131,7 +132,8 @@ INLINE void weighted_span(const struct weighted *in, size_t row, struct span spa
         weighted_columns(in, row, span, column, rows, 1);
 }
 
-/* Each row has its own span; what a group has in common is worked on together, the rest before and after it row by row. */
+/* Each row has its own span; what a group has in common is worked on together, the rest before and
+ * after it row by row. */
 static void weighted_rows(const struct weighted *in, const struct span *spans, size_t rows)
 {
     size_t row = 0;
@@ -306,7 +308,8 @@ static float grad_dot_out(const struct attention_task *task, size_t head, size_t
     return vsum(lanes);
 }
 
-/* weights become p = exp(s * scale - log_sum); slopes become (p * (dp - D)) * scale; unseen slots are not used */
+/* weights become p = exp(s * scale - log_sum); slopes become (p * (dp - D)) * scale; unseen slots
+ * are not used */
 static void slope_row(const struct attention_task *task, const struct backward_tile *tile,
                       struct backward_scratch *scratch, size_t i)
 {
@@ -326,7 +329,8 @@ static void slope_row(const struct attention_task *task, const struct backward_t
     }
 }
 
-/* Which queries of the tile see each key: spans by key from spans by query (first_key does not descend). */
+/* Which queries of the tile see each key: spans by key from spans by query (first_key does not
+ * descend). */
 static void spans_by_key(struct backward_scratch *scratch, size_t queries)
 {
     for (size_t j = 0; j < KEY_BLOCK; j++)

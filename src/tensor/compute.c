@@ -86,7 +86,8 @@ static double rate_of(double (*loop)(size_t rounds), size_t rounds)
     return best;
 }
 
-/* Some processors run the bf16 dot instruction at half the rate of multiply-adds, some at twice the rate.  The result has the
+/* Some processors run the bf16 dot instruction at half the rate of multiply-adds, some at twice the
+ * rate.  The result has the
  * same bits either way, so a millisecond of measuring decides. */
 static bool measure_dot(const struct gemm_kernels *gemm)
 {

@@ -1,8 +1,11 @@
 /* Matrix products: which operand is packed once for all threads, and how tiles are handed out.
  *
- * The smaller of rows and columns is the shared side: its panels are packed by all threads together, a slab of the depth at a
- * time.  The larger side is cut into jobs; each job packs its own panels, a block of the depth at a time, and multiplies them
- * with all shared panels.  So every element is packed once, tiles of the right operand stay in the first-level cache, and threads
+ * The smaller of rows and columns is the shared side: its panels are packed by all threads
+ * together, a slab of the depth at a
+ * time.  The larger side is cut into jobs; each job packs its own panels, a block of the depth at a
+ * time, and multiplies them
+ * with all shared panels.  So every element is packed once, tiles of the right operand stay in the
+ * first-level cache, and threads
  * take jobs as they come. */
 #include "tensor/tensor_internal.h"
 

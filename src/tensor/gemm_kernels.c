@@ -1,4 +1,5 @@
-/* Matrix products, one instruction set: packing of panels, tiles in registers, few rows against packed panels. */
+/* Matrix products, one instruction set: packing of panels, tiles in registers, few rows against
+ * packed panels. */
 #include "tensor/tensor_internal.h"
 
 #include "tensor/vector.h"

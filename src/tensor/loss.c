@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* Even, so that pairs along the depth of the head's gradient never straddle chunks: the chunk does not change a bit. */
+/* Even, so that pairs along the depth of the head's gradient never straddle chunks: the chunk does
+ * not change a bit. */
 enum { LOSS_ROWS = 256 };
 
 struct loss_chunk {

@@ -15,7 +15,8 @@ float math_rsqrt(float x);
  * rounded operations. */
 double math_power(double base, long exponent);
 
-/* For tables made once, in double: sine and cosine for 0 <= x < 1e7, and the n-th root of x >= 1 (bisection to the last bit). */
+/* For tables made once, in double: sine and cosine for 0 <= x < 1e7, and the n-th root of x >= 1
+ * (bisection to the last bit). */
 void math_sincos_double(double *sine, double *cosine, double x);
 double math_root(double x, int n);
 

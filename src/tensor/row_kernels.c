@@ -225,7 +225,8 @@ static void muon_apply(const struct muon_run *run, size_t begin, size_t end)
     }
 }
 
-/* ---- normal deviates: Box-Muller; u1 in (0, 1], u2 in [0, 1) from the high 24 bits of two words ---- */
+/* ---- normal deviates: Box-Muller; u1 in (0, 1], u2 in [0, 1) from the high 24 bits of two words
+ * ---- */
 
 static void normal(float *out, const uint32_t *words, float deviation, size_t n)
 {
@@ -242,7 +243,8 @@ static void normal(float *out, const uint32_t *words, float deviation, size_t n)
 
 /* ---- softmax over the vocabulary ---- */
 
-/* logits become exp(z - max); returns the sum by the lane rule.  loss = (log(sum) + max) - z[target]. */
+/* logits become exp(z - max); returns the sum by the lane rule.  loss = (log(sum) + max) -
+ * z[target]. */
 static float softmax_loss(float *logits, size_t vocabulary, uint32_t target, float *loss)
 {
     v16 best = vset(-__builtin_inff());

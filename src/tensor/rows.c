@@ -330,7 +330,8 @@ struct deviates {
     struct random_key key;
 };
 
-/* A group of 32 deviates comes from 16 pairs of words: block i of the group gives the pairs 2i and 2i + 1.  Deviate j of the
+/* A group of 32 deviates comes from 16 pairs of words: block i of the group gives the pairs 2i and
+ * 2i + 1.  Deviate j of the
  * group is the cosine of pair j, deviate 16 + j the sine. */
 enum { GROUP = 32 };
 

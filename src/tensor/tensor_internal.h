@@ -1,4 +1,5 @@
-/* What the files of tensor/ share: the machine, scratch memory, and the tables of kernels that every instruction set fills. */
+/* What the files of tensor/ share: the machine, scratch memory, and the tables of kernels that
+ * every instruction set fills. */
 #ifndef RODNIK_TENSOR_TENSOR_INTERNAL_H
 #define RODNIK_TENSOR_TENSOR_INTERNAL_H
 
@@ -20,7 +21,8 @@
 
 /* ---- matrix products ---- */
 
-/* A panel is `width` lanes (rows of a or columns of b) of 32-bit slots along the depth, slot by slot.  A slot holds an f32; or a
+/* A panel is `width` lanes (rows of a or columns of b) of 32-bit slots along the depth, slot by
+ * slot.  A slot holds an f32; or a
  * widened bf16, the odd one of each pair first; or, for the dot instruction, a pair of bf16. */
 enum slot_form { SLOT_F32, SLOT_WIDENED, SLOT_PAIR };
 

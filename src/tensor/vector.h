@@ -1,8 +1,12 @@
-/* Sixteen floats as one value: the sixteen lanes of docs/numerics.md, with the same result on every instruction set.
- * Included by kernel sources, which are compiled once per KERNEL_ISA (0 portable, 1 AVX2, 2 AVX-512, 3 AVX-512 BF16).
+/* Sixteen floats as one value: the sixteen lanes of docs/numerics.md, with the same result on every
+ * instruction set.
+ * Included by kernel sources, which are compiled once per KERNEL_ISA (0 portable, 1 AVX2, 2
+ * AVX-512, 3 AVX-512 BF16).
  *
- * Denormals: arithmetic flushes them (the thread's environment does it); loads, stores, selects and integer operations pass
- * bits through.  Comparisons and vmax/vmin count a denormal as zero of either sign on every path, because portable code meets
+ * Denormals: arithmetic flushes them (the thread's environment does it); loads, stores, selects and
+ * integer operations pass
+ * bits through.  Comparisons and vmax/vmin count a denormal as zero of either sign on every path,
+ * because portable code meets
  * the same flushed inputs: results of arithmetic are never denormal. */
 #ifndef RODNIK_TENSOR_VECTOR_H
 #define RODNIK_TENSOR_VECTOR_H
@@ -30,34 +34,109 @@ typedef __m512 v16;
 typedef __m512i i16;
 typedef __mmask16 mask16;
 
-static inline v16 vload(const float *x) { return _mm512_loadu_ps(x); }
-static inline void vstore(float *x, v16 v) { _mm512_storeu_ps(x, v); }
-static inline v16 vset(float x) { return _mm512_set1_ps(x); }
-static inline v16 vadd(v16 a, v16 b) { return _mm512_add_ps(a, b); }
-static inline v16 vsub(v16 a, v16 b) { return _mm512_sub_ps(a, b); }
-static inline v16 vmul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
-static inline v16 vdiv(v16 a, v16 b) { return _mm512_div_ps(a, b); }
-static inline v16 vsqrt(v16 a) { return _mm512_sqrt_ps(a); }
-static inline v16 vfma(v16 a, v16 b, v16 c) { return _mm512_fmadd_ps(a, b, c); }
-static inline v16 vmax(v16 a, v16 b) { return _mm512_max_ps(a, b); }
-static inline v16 vmin(v16 a, v16 b) { return _mm512_min_ps(a, b); }
-static inline mask16 vless(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-static inline v16 vselect(mask16 m, v16 yes, v16 no) { return _mm512_mask_blend_ps(m, no, yes); }
-static inline i16 vbits(v16 a) { return _mm512_castps_si512(a); }
-static inline v16 vfrom_bits(i16 a) { return _mm512_castsi512_ps(a); }
-static inline i16 iset(int32_t x) { return _mm512_set1_epi32(x); }
-static inline i16 iadd(i16 a, i16 b) { return _mm512_add_epi32(a, b); }
-static inline i16 isub(i16 a, i16 b) { return _mm512_sub_epi32(a, b); }
-static inline i16 iand(i16 a, i16 b) { return _mm512_and_si512(a, b); }
-static inline i16 ior(i16 a, i16 b) { return _mm512_or_si512(a, b); }
-static inline i16 ixor(i16 a, i16 b) { return _mm512_xor_si512(a, b); }
-#define ishift_left(a, n) _mm512_slli_epi32(a, n)
-#define ishift_right(a, n) _mm512_srli_epi32(a, n)
+static inline v16 vload(const float *x)
+{
+    return _mm512_loadu_ps(x);
+}
+static inline void vstore(float *x, v16 v)
+{
+    _mm512_storeu_ps(x, v);
+}
+static inline v16 vset(float x)
+{
+    return _mm512_set1_ps(x);
+}
+static inline v16 vadd(v16 a, v16 b)
+{
+    return _mm512_add_ps(a, b);
+}
+static inline v16 vsub(v16 a, v16 b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static inline v16 vmul(v16 a, v16 b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static inline v16 vdiv(v16 a, v16 b)
+{
+    return _mm512_div_ps(a, b);
+}
+static inline v16 vsqrt(v16 a)
+{
+    return _mm512_sqrt_ps(a);
+}
+static inline v16 vfma(v16 a, v16 b, v16 c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline v16 vmax(v16 a, v16 b)
+{
+    return _mm512_max_ps(a, b);
+}
+static inline v16 vmin(v16 a, v16 b)
+{
+    return _mm512_min_ps(a, b);
+}
+static inline mask16 vless(v16 a, v16 b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+static inline v16 vselect(mask16 m, v16 yes, v16 no)
+{
+    return _mm512_mask_blend_ps(m, no, yes);
+}
+static inline i16 vbits(v16 a)
+{
+    return _mm512_castps_si512(a);
+}
+static inline v16 vfrom_bits(i16 a)
+{
+    return _mm512_castsi512_ps(a);
+}
+static inline i16 iset(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+static inline i16 iadd(i16 a, i16 b)
+{
+    return _mm512_add_epi32(a, b);
+}
+static inline i16 isub(i16 a, i16 b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+static inline i16 iand(i16 a, i16 b)
+{
+    return _mm512_and_si512(a, b);
+}
+static inline i16 ior(i16 a, i16 b)
+{
+    return _mm512_or_si512(a, b);
+}
+static inline i16 ixor(i16 a, i16 b)
+{
+    return _mm512_xor_si512(a, b);
+}
+#define ishift_left(a, n)   _mm512_slli_epi32(a, n)
+#define ishift_right(a, n)  _mm512_srli_epi32(a, n)
 #define ishift_signed(a, n) _mm512_srai_epi32(a, n)
-static inline i16 iload(const uint32_t *x) { return _mm512_loadu_si512(x); }
-static inline void istore(uint32_t *x, i16 v) { _mm512_storeu_si512(x, v); }
-static inline v16 vfrom_int(i16 a) { return _mm512_cvtepi32_ps(a); }
-static inline i16 vround_int(v16 a) { return _mm512_cvtps_epi32(a); }
+static inline i16 iload(const uint32_t *x)
+{
+    return _mm512_loadu_si512(x);
+}
+static inline void istore(uint32_t *x, i16 v)
+{
+    _mm512_storeu_si512(x, v);
+}
+static inline v16 vfrom_int(i16 a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+static inline i16 vround_int(v16 a)
+{
+    return _mm512_cvtps_epi32(a);
+}
 static inline v16 vwiden(const uint16_t *x)
 {
     __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)x);
@@ -76,34 +155,65 @@ static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 
 #elif KERNEL_ISA == 1
 
-typedef struct { __m256 half[2]; } v16;
-typedef struct { __m256i half[2]; } i16;
+typedef struct {
+    __m256 half[2];
+} v16;
+typedef struct {
+    __m256i half[2];
+} i16;
 typedef v16 mask16;
 
-#define EACH_HALF(type, expression) \
-    type r; \
-    for (int h = 0; h < 2; h++) \
-        r.half[h] = (expression); \
+#define EACH_HALF(type, expression)                                                                \
+    type r;                                                                                        \
+    for (int h = 0; h < 2; h++)                                                                    \
+        r.half[h] = (expression);                                                                  \
     return r
 
-static inline v16 vload(const float *x) { EACH_HALF(v16, _mm256_loadu_ps(x + 8 * h)); }
+static inline v16 vload(const float *x)
+{
+    EACH_HALF(v16, _mm256_loadu_ps(x + 8 * h));
+}
 static inline void vstore(float *x, v16 v)
 {
     _mm256_storeu_ps(x, v.half[0]);
     _mm256_storeu_ps(x + 8, v.half[1]);
 }
-static inline v16 vset(float x) { EACH_HALF(v16, _mm256_set1_ps(x)); }
-static inline v16 vadd(v16 a, v16 b) { EACH_HALF(v16, _mm256_add_ps(a.half[h], b.half[h])); }
-static inline v16 vsub(v16 a, v16 b) { EACH_HALF(v16, _mm256_sub_ps(a.half[h], b.half[h])); }
-static inline v16 vmul(v16 a, v16 b) { EACH_HALF(v16, _mm256_mul_ps(a.half[h], b.half[h])); }
-static inline v16 vdiv(v16 a, v16 b) { EACH_HALF(v16, _mm256_div_ps(a.half[h], b.half[h])); }
-static inline v16 vsqrt(v16 a) { EACH_HALF(v16, _mm256_sqrt_ps(a.half[h])); }
+static inline v16 vset(float x)
+{
+    EACH_HALF(v16, _mm256_set1_ps(x));
+}
+static inline v16 vadd(v16 a, v16 b)
+{
+    EACH_HALF(v16, _mm256_add_ps(a.half[h], b.half[h]));
+}
+static inline v16 vsub(v16 a, v16 b)
+{
+    EACH_HALF(v16, _mm256_sub_ps(a.half[h], b.half[h]));
+}
+static inline v16 vmul(v16 a, v16 b)
+{
+    EACH_HALF(v16, _mm256_mul_ps(a.half[h], b.half[h]));
+}
+static inline v16 vdiv(v16 a, v16 b)
+{
+    EACH_HALF(v16, _mm256_div_ps(a.half[h], b.half[h]));
+}
+static inline v16 vsqrt(v16 a)
+{
+    EACH_HALF(v16, _mm256_sqrt_ps(a.half[h]));
+}
 static inline v16 vfma(v16 a, v16 b, v16 c)
 {
     EACH_HALF(v16, _mm256_fmadd_ps(a.half[h], b.half[h], c.half[h]));
 }
-static inline v16 vmax(v16 a, v16 b) { EACH_HALF(v16, _mm256_max_ps(a.half[h], b.half[h])); }
-static inline v16 vmin(v16 a, v16 b) { EACH_HALF(v16, _mm256_min_ps(a.half[h], b.half[h])); }
+static inline v16 vmax(v16 a, v16 b)
+{
+    EACH_HALF(v16, _mm256_max_ps(a.half[h], b.half[h]));
+}
+static inline v16 vmin(v16 a, v16 b)
+{
+    EACH_HALF(v16, _mm256_min_ps(a.half[h], b.half[h]));
+}
 static inline mask16 vless(v16 a, v16 b)
 {
     EACH_HALF(v16, _mm256_cmp_ps(a.half[h], b.half[h], _CMP_LT_OQ));
@@ -112,17 +222,50 @@ static inline v16 vselect(mask16 m, v16 yes, v16 no)
 {
     EACH_HALF(v16, _mm256_blendv_ps(no.half[h], yes.half[h], m.half[h]));
 }
-static inline i16 vbits(v16 a) { EACH_HALF(i16, _mm256_castps_si256(a.half[h])); }
-static inline v16 vfrom_bits(i16 a) { EACH_HALF(v16, _mm256_castsi256_ps(a.half[h])); }
-static inline i16 iset(int32_t x) { EACH_HALF(i16, _mm256_set1_epi32(x)); }
-static inline i16 iadd(i16 a, i16 b) { EACH_HALF(i16, _mm256_add_epi32(a.half[h], b.half[h])); }
-static inline i16 isub(i16 a, i16 b) { EACH_HALF(i16, _mm256_sub_epi32(a.half[h], b.half[h])); }
-static inline i16 iand(i16 a, i16 b) { EACH_HALF(i16, _mm256_and_si256(a.half[h], b.half[h])); }
-static inline i16 ior(i16 a, i16 b) { EACH_HALF(i16, _mm256_or_si256(a.half[h], b.half[h])); }
-static inline i16 ixor(i16 a, i16 b) { EACH_HALF(i16, _mm256_xor_si256(a.half[h], b.half[h])); }
-static inline i16 ishift_left(i16 a, int n) { EACH_HALF(i16, _mm256_slli_epi32(a.half[h], n)); }
-static inline i16 ishift_right(i16 a, int n) { EACH_HALF(i16, _mm256_srli_epi32(a.half[h], n)); }
-static inline i16 ishift_signed(i16 a, int n) { EACH_HALF(i16, _mm256_srai_epi32(a.half[h], n)); }
+static inline i16 vbits(v16 a)
+{
+    EACH_HALF(i16, _mm256_castps_si256(a.half[h]));
+}
+static inline v16 vfrom_bits(i16 a)
+{
+    EACH_HALF(v16, _mm256_castsi256_ps(a.half[h]));
+}
+static inline i16 iset(int32_t x)
+{
+    EACH_HALF(i16, _mm256_set1_epi32(x));
+}
+static inline i16 iadd(i16 a, i16 b)
+{
+    EACH_HALF(i16, _mm256_add_epi32(a.half[h], b.half[h]));
+}
+static inline i16 isub(i16 a, i16 b)
+{
+    EACH_HALF(i16, _mm256_sub_epi32(a.half[h], b.half[h]));
+}
+static inline i16 iand(i16 a, i16 b)
+{
+    EACH_HALF(i16, _mm256_and_si256(a.half[h], b.half[h]));
+}
+static inline i16 ior(i16 a, i16 b)
+{
+    EACH_HALF(i16, _mm256_or_si256(a.half[h], b.half[h]));
+}
+static inline i16 ixor(i16 a, i16 b)
+{
+    EACH_HALF(i16, _mm256_xor_si256(a.half[h], b.half[h]));
+}
+static inline i16 ishift_left(i16 a, int n)
+{
+    EACH_HALF(i16, _mm256_slli_epi32(a.half[h], n));
+}
+static inline i16 ishift_right(i16 a, int n)
+{
+    EACH_HALF(i16, _mm256_srli_epi32(a.half[h], n));
+}
+static inline i16 ishift_signed(i16 a, int n)
+{
+    EACH_HALF(i16, _mm256_srai_epi32(a.half[h], n));
+}
 static inline i16 iload(const uint32_t *x)
 {
     EACH_HALF(i16, _mm256_loadu_si256((const __m256i *)(const void *)(x + 8 * h)));
@@ -132,19 +275,25 @@ static inline void istore(uint32_t *x, i16 v)
     _mm256_storeu_si256((__m256i *)(void *)x, v.half[0]);
     _mm256_storeu_si256((__m256i *)(void *)(x + 8), v.half[1]);
 }
-static inline v16 vfrom_int(i16 a) { EACH_HALF(v16, _mm256_cvtepi32_ps(a.half[h])); }
-static inline i16 vround_int(v16 a) { EACH_HALF(i16, _mm256_cvtps_epi32(a.half[h])); }
+static inline v16 vfrom_int(i16 a)
+{
+    EACH_HALF(v16, _mm256_cvtepi32_ps(a.half[h]));
+}
+static inline i16 vround_int(v16 a)
+{
+    EACH_HALF(i16, _mm256_cvtps_epi32(a.half[h]));
+}
 static inline v16 vwiden(const uint16_t *x)
 {
-    EACH_HALF(v16, _mm256_castsi256_ps(_mm256_slli_epi32(
-                       _mm256_cvtepu16_epi32(
-                           _mm_loadu_si128((const __m128i *)(const void *)(x + 8 * h))),
-                       16)));
+    EACH_HALF(
+        v16, _mm256_castsi256_ps(_mm256_slli_epi32(
+                 _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(x + 8 * h))),
+                 16)));
 }
 static inline void vstore_high_halves(uint16_t *x, i16 v)
 {
-    __m256i packed = _mm256_packus_epi32(_mm256_srli_epi32(v.half[0], 16),
-                                         _mm256_srli_epi32(v.half[1], 16));
+    __m256i packed =
+        _mm256_packus_epi32(_mm256_srli_epi32(v.half[0], 16), _mm256_srli_epi32(v.half[1], 16));
     _mm256_storeu_si256((__m256i *)(void *)x, _mm256_permute4x64_epi64(packed, 0xD8));
 }
 static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
@@ -156,14 +305,18 @@ static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 
 #else /* portable: loops that compilers turn into whatever vectors the machine has */
 
-typedef struct { float lane[LANES]; } v16;
-typedef struct { uint32_t lane[LANES]; } i16;
+typedef struct {
+    float lane[LANES];
+} v16;
+typedef struct {
+    uint32_t lane[LANES];
+} i16;
 typedef i16 mask16;
 
-#define EACH_LANE(type, expression) \
-    type r; \
-    for (int j = 0; j < LANES; j++) \
-        r.lane[j] = (expression); \
+#define EACH_LANE(type, expression)                                                                \
+    type r;                                                                                        \
+    for (int j = 0; j < LANES; j++)                                                                \
+        r.lane[j] = (expression);                                                                  \
     return r
 
 static inline uint32_t lane_bits(float x)
@@ -178,43 +331,115 @@ static inline float lane_float(uint32_t bits)
     memcpy(&x, &bits, sizeof x);
     return x;
 }
-static inline v16 vload(const float *x) { EACH_LANE(v16, x[j]); }
-static inline void vstore(float *x, v16 v) { memcpy(x, v.lane, sizeof v.lane); }
-static inline v16 vset(float x) { EACH_LANE(v16, x); }
-static inline v16 vadd(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] + b.lane[j]); }
-static inline v16 vsub(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] - b.lane[j]); }
-static inline v16 vmul(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] * b.lane[j]); }
-static inline v16 vdiv(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] / b.lane[j]); }
-static inline v16 vsqrt(v16 a) { EACH_LANE(v16, __builtin_sqrtf(a.lane[j])); }
+static inline v16 vload(const float *x)
+{
+    EACH_LANE(v16, x[j]);
+}
+static inline void vstore(float *x, v16 v)
+{
+    memcpy(x, v.lane, sizeof v.lane);
+}
+static inline v16 vset(float x)
+{
+    EACH_LANE(v16, x);
+}
+static inline v16 vadd(v16 a, v16 b)
+{
+    EACH_LANE(v16, a.lane[j] + b.lane[j]);
+}
+static inline v16 vsub(v16 a, v16 b)
+{
+    EACH_LANE(v16, a.lane[j] - b.lane[j]);
+}
+static inline v16 vmul(v16 a, v16 b)
+{
+    EACH_LANE(v16, a.lane[j] * b.lane[j]);
+}
+static inline v16 vdiv(v16 a, v16 b)
+{
+    EACH_LANE(v16, a.lane[j] / b.lane[j]);
+}
+static inline v16 vsqrt(v16 a)
+{
+    EACH_LANE(v16, __builtin_sqrtf(a.lane[j]));
+}
 static inline v16 vfma(v16 a, v16 b, v16 c)
 {
     EACH_LANE(v16, __builtin_fmaf(a.lane[j], b.lane[j], c.lane[j]));
 }
 /* As x86 does: the second operand when either is not a number. */
-static inline v16 vmax(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] > b.lane[j] ? a.lane[j] : b.lane[j]); }
-static inline v16 vmin(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] < b.lane[j] ? a.lane[j] : b.lane[j]); }
-static inline mask16 vless(v16 a, v16 b) { EACH_LANE(mask16, a.lane[j] < b.lane[j] ? ~0u : 0u); }
+static inline v16 vmax(v16 a, v16 b)
+{
+    EACH_LANE(v16, a.lane[j] > b.lane[j] ? a.lane[j] : b.lane[j]);
+}
+static inline v16 vmin(v16 a, v16 b)
+{
+    EACH_LANE(v16, a.lane[j] < b.lane[j] ? a.lane[j] : b.lane[j]);
+}
+static inline mask16 vless(v16 a, v16 b)
+{
+    EACH_LANE(mask16, a.lane[j] < b.lane[j] ? ~0u : 0u);
+}
 static inline v16 vselect(mask16 m, v16 yes, v16 no)
 {
     EACH_LANE(v16, m.lane[j] ? yes.lane[j] : no.lane[j]);
 }
-static inline i16 vbits(v16 a) { EACH_LANE(i16, lane_bits(a.lane[j])); }
-static inline v16 vfrom_bits(i16 a) { EACH_LANE(v16, lane_float(a.lane[j])); }
-static inline i16 iset(int32_t x) { EACH_LANE(i16, (uint32_t)x); }
-static inline i16 iadd(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] + b.lane[j]); }
-static inline i16 isub(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] - b.lane[j]); }
-static inline i16 iand(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] & b.lane[j]); }
-static inline i16 ior(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] | b.lane[j]); }
-static inline i16 ixor(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] ^ b.lane[j]); }
-static inline i16 ishift_left(i16 a, int n) { EACH_LANE(i16, a.lane[j] << n); }
-static inline i16 ishift_right(i16 a, int n) { EACH_LANE(i16, a.lane[j] >> n); }
+static inline i16 vbits(v16 a)
+{
+    EACH_LANE(i16, lane_bits(a.lane[j]));
+}
+static inline v16 vfrom_bits(i16 a)
+{
+    EACH_LANE(v16, lane_float(a.lane[j]));
+}
+static inline i16 iset(int32_t x)
+{
+    EACH_LANE(i16, (uint32_t)x);
+}
+static inline i16 iadd(i16 a, i16 b)
+{
+    EACH_LANE(i16, a.lane[j] + b.lane[j]);
+}
+static inline i16 isub(i16 a, i16 b)
+{
+    EACH_LANE(i16, a.lane[j] - b.lane[j]);
+}
+static inline i16 iand(i16 a, i16 b)
+{
+    EACH_LANE(i16, a.lane[j] & b.lane[j]);
+}
+static inline i16 ior(i16 a, i16 b)
+{
+    EACH_LANE(i16, a.lane[j] | b.lane[j]);
+}
+static inline i16 ixor(i16 a, i16 b)
+{
+    EACH_LANE(i16, a.lane[j] ^ b.lane[j]);
+}
+static inline i16 ishift_left(i16 a, int n)
+{
+    EACH_LANE(i16, a.lane[j] << n);
+}
+static inline i16 ishift_right(i16 a, int n)
+{
+    EACH_LANE(i16, a.lane[j] >> n);
+}
 static inline i16 ishift_signed(i16 a, int n)
 {
     EACH_LANE(i16, (uint32_t)((int32_t)a.lane[j] >> n));
 }
-static inline i16 iload(const uint32_t *x) { EACH_LANE(i16, x[j]); }
-static inline void istore(uint32_t *x, i16 v) { memcpy(x, v.lane, sizeof v.lane); }
-static inline v16 vfrom_int(i16 a) { EACH_LANE(v16, (float)(int32_t)a.lane[j]); }
+static inline i16 iload(const uint32_t *x)
+{
+    EACH_LANE(i16, x[j]);
+}
+static inline void istore(uint32_t *x, i16 v)
+{
+    memcpy(x, v.lane, sizeof v.lane);
+}
+static inline v16 vfrom_int(i16 a)
+{
+    EACH_LANE(v16, (float)(int32_t)a.lane[j]);
+}
 /* To nearest, ties to even, by adding and taking away 1.5 * 2^23: for |x| < 2^22. */
 static inline i16 vround_int(v16 a)
 {
@@ -222,7 +447,10 @@ static inline i16 vround_int(v16 a)
                        ? (uint32_t)(int32_t)((a.lane[j] + 12582912.0f) - 12582912.0f)
                        : 0x80000000u);
 }
-static inline v16 vwiden(const uint16_t *x) { EACH_LANE(v16, lane_float((uint32_t)x[j] << 16)); }
+static inline v16 vwiden(const uint16_t *x)
+{
+    EACH_LANE(v16, lane_float((uint32_t)x[j] << 16));
+}
 static inline void vstore_high_halves(uint16_t *x, i16 v)
 {
     for (int j = 0; j < LANES; j++)
@@ -235,13 +463,19 @@ static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 
 #endif
 
-static inline v16 vzero(void) { return vset(0); }
+static inline v16 vzero(void)
+{
+    return vset(0);
+}
 /* clang-format on */
 
 /* ---- the first n lanes (0 < n <= 16); the others read as zero and are not written ---- */
 
 #if KERNEL_ISA >= 2
-static inline mask16 first_lanes(size_t n) { return (mask16)((1u << n) - 1); }
+static inline mask16 first_lanes(size_t n)
+{
+    return (mask16)((1u << n) - 1);
+}
 static inline v16 vload_part(const float *x, size_t n)
 {
     return _mm512_maskz_loadu_ps(first_lanes(n), x);

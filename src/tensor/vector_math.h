@@ -1,5 +1,7 @@
-/* exp, log, tanh, sigmoid, sin, cos on sixteen lanes: the one definition that tensor/math.c applies to single values too.
- * Polynomials by Horner's rule in fma; arguments reduced as stated at each.  Errors in ulp stand in tensor/math.h. */
+/* exp, log, tanh, sigmoid, sin, cos on sixteen lanes: the one definition that tensor/math.c applies
+ * to single values too.
+ * Polynomials by Horner's rule in fma; arguments reduced as stated at each.  Errors in ulp stand in
+ * tensor/math.h. */
 #ifndef RODNIK_TENSOR_VECTOR_MATH_H
 #define RODNIK_TENSOR_VECTOR_MATH_H
 
@@ -85,7 +87,8 @@ static inline v16 vtanh(v16 x)
     return vselect(vless(a, vset(0.625f)), small, large);
 }
 
-/* sin and cos for |x| <= 8192: q = round(x * 2 / pi), r = x - q pi / 2 in three parts, |r| <= 0.7854. */
+/* sin and cos for |x| <= 8192: q = round(x * 2 / pi), r = x - q pi / 2 in three parts, |r| <=
+ * 0.7854. */
 static inline void vsincos(v16 *sine, v16 *cosine, v16 x)
 {
     i16 q = vround_int(vmul(x, vset(0.636619772f)));

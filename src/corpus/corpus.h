@@ -1,0 +1,112 @@
+/* The corpus: files become clean documents with a source, a licence, a language and a hash, in a
+ * folder that proves what is in it.
+ *
+ * A corpus folder holds
+ *   texts.bin        16 bytes of magic, u64 length, then all texts one after the other (UTF-8, NFC)
+ *   documents.jsonl  a line a document: id, offset, length, sha256, leaf, source, license,
+ * language, held_out
+ *   manifest.json    settings, counts by source, licence and language, what was left out and why,
+ * hashes, Merkle root
+ * The same inputs give the same bytes, whatever their order on the command line and however many
+ * threads work.
+ * Not for tokens (train/).  A corpus lives in the arena it was opened in; reading is thread-safe.
+ * */
+#ifndef RODNIK_CORPUS_CORPUS_H
+#define RODNIK_CORPUS_CORPUS_H
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/thread.h"
+
+/* ---- building ---- */
+
+struct corpus_settings {
+    const char *text_field;       /* of JSON lines */
+    const char *source, *license; /* of documents that don't say */
+    double held_out;              /* share of documents, chosen by their hash */
+    int64_t minimum_bytes;        /* shorter documents are left out */
+};
+struct corpus_settings corpus_settings_default(void);
+
+struct corpus_counts {
+    size_t documents, held_out, files;
+    uint64_t bytes, held_out_bytes;
+    size_t duplicates, short_documents, refused; /* left out */
+};
+
+typedef void corpus_progress(void *context, double done_bytes, double total_bytes);
+
+struct corpus_job {
+    struct corpus_settings settings;
+    const char *const *inputs; /* files and folders */
+    size_t input_count;
+    const char *out; /* folder; replaced as a whole */
+    struct thread_pool *pool;
+    corpus_progress *progress; /* may be NULL */
+    void *context;
+};
+
+/* Reads .txt, .md and .jsonl files, each also as .gz, .zst or .xz.  What can't be read is named
+ * with its reason in the manifest
+ * and counted, never fatal; a corpus without any document is ERR_FORMAT. */
+MUST_USE status corpus_build(struct corpus_counts *out, const struct corpus_job *job,
+                             struct error *error);
+
+/* ---- reading ---- */
+
+enum corpus_language { CORPUS_OTHER, CORPUS_RU, CORPUS_EN };
+const char *corpus_language_name(enum corpus_language language); /* other, ru, en */
+
+struct document {
+    struct view text;
+    const char *id, *source, *license;
+    enum corpus_language language;
+    struct sha256 hash; /* of the text */
+    struct sha256 leaf; /* in the Merkle tree */
+    bool held_out;
+};
+
+struct corpus;
+/* Maps the folder and checks its form: magic, lengths, every line. */
+MUST_USE status corpus_open(struct corpus **out, const char *folder, struct arena *arena,
+                            struct error *error);
+void corpus_close(struct corpus *corpus);
+/* Checks every text's hash, every leaf and the root. */
+MUST_USE status corpus_verify(const struct corpus *corpus, struct thread_pool *pool,
+                              struct error *error);
+size_t corpus_count(const struct corpus *corpus);
+/* index < corpus_count; documents stand in the order of their ids. */
+const struct document *corpus_document(const struct corpus *corpus, size_t index);
+struct sha256 corpus_root(const struct corpus *corpus);
+
+/* ---- encodings ---- */
+
+enum text_encoding {
+    ENCODING_UNKNOWN,
+    ENCODING_BINARY,
+    ENCODING_UTF8,
+    ENCODING_UTF16,
+    ENCODING_CP1251,
+    ENCODING_KOI8_R
+};
+const char *encoding_name(enum text_encoding encoding);
+/* UTF-8 when valid, UTF-16 by its mark, else the single-byte encoding in which the bytes look most
+ * like Russian; binary when
+ * control characters stand there. */
+enum text_encoding encoding_detect(struct view bytes);
+/* Appends the text as UTF-8, without a byte order mark. */
+MUST_USE status encoding_decode(struct buffer *out, struct view bytes, enum text_encoding encoding,
+                                struct error *error);
+
+/* ---- JSON lines, for tests and fuzzing ---- */
+
+struct record {
+    struct view text;
+    const char *id, *source, *license;
+}; /* NULL: not said */
+/* One line into a record in the arena; false with a reason (a static text) when it is none. */
+bool record_parse(struct record *out, const char **reason, struct view line, const char *text_field,
+                  struct arena *arena);
+
+#endif

@@ -234,8 +234,9 @@ static status merge_in_word(struct trainer *trainer, struct merge merge, uint32_
     return OK;
 }
 
-/* Makes the token of a pair.  Another split of the same bytes may have made it before; then the
- * merge leads to that one. */
+/* Makes the token of a pair.  No earlier pair can have made the same bytes: as long as no merge
+ * crosses the ends of a stretch of a word, its pieces depend on its bytes alone, so once one place
+ * has become a token, every place has. */
 static status token_make(uint32_t *out, struct trainer *trainer, const struct pair *pair,
                          struct error *error)
 {
@@ -245,9 +246,10 @@ static status token_make(uint32_t *out, struct trainer *trainer, const struct pa
     ASSERT(left.len + right.len <= TRAINING_WORD_BYTES_MAX);
     memcpy(joined, left.data, left.len);
     memcpy(joined + left.len, right.data, right.len);
-    size_t index;
+    size_t index, made = trainer->tokens.count;
     TRY(word_table_add(&index, &trainer->tokens, (struct view){joined, left.len + right.len}, 0,
                        error));
+    ASSERT(index == made);
     *out = (uint32_t)index;
     return OK;
 }
@@ -273,10 +275,9 @@ static uint32_t merge_count(const struct trainer *trainer)
     return (uint32_t)(trainer->merges.len / sizeof(struct merge));
 }
 
-/* Until the vocabulary is full, or there are as many merges as a file may have. */
 static status train_steps(struct trainer *trainer, uint32_t tokens_max, struct error *error)
 {
-    while (trainer->tokens.count < tokens_max && merge_count(trainer) < TOKENIZER_VOCABULARY_MAX) {
+    while (trainer->tokens.count < tokens_max) {
         uint32_t best;
         TRY(best_pair(&best, trainer, error));
         if (best == TOKEN_NONE)

@@ -91,7 +91,7 @@ static inline struct tokenizer *sample_tokenizer(struct arena *arena, struct vie
     return tokenizer;
 }
 
-/* The texts in the first `bytes_max` bytes of a file of JSON lines under zstd, one after another. */
+/* The texts in the first `bytes_max` bytes of a file of JSON lines under zstd, joined. */
 static inline void append_real(struct buffer *out, const char *path, size_t bytes_max)
 {
     struct error error = {0};

@@ -163,8 +163,8 @@ static void real_texts_are_cut_as_the_pattern_matches(void **state)
     oracle_destroy(&oracle);
 }
 
-/* A bad byte must act as any symbol does, so that replacing each by one moves no border.  (No two of
- * the bad pieces make a character together.) */
+/* A bad byte must act as any symbol does, so that replacing each by one moves no border.  (No two
+ * of the bad pieces make a character together.) */
 static void bad_bytes_act_as_symbols_one_byte_long(void **state)
 {
     (void)state;

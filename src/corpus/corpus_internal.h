@@ -1,0 +1,62 @@
+/* What the files of corpus/ share: documents on their way from a file to the store. */
+#ifndef RODNIK_CORPUS_CORPUS_INTERNAL_H
+#define RODNIK_CORPUS_CORPUS_INTERNAL_H
+
+#include "corpus/corpus.h"
+
+enum {
+    DOCUMENTS_MAX = 50000000,
+    REFUSALS_LISTED_MAX = 1000,
+    FOLDER_DEPTH_MAX = 64,
+    LINE_BYTES_MAX = 256 << 20
+};
+
+struct candidate {
+    struct view bytes; /* as read: raw, or UTF-8 when it comes from JSON */
+    bool decoded;
+    const char *id, *source, *license;
+    /* filled by cleaning */
+    struct view text;
+    struct sha256 hash, leaf;
+    enum corpus_language language;
+    const char *dropped; /* reason, a static text; NULL: kept */
+    bool held_out;
+};
+
+struct refusal {
+    const char *what, *reason;
+};
+
+/* Everything that was read, in an arena. */
+struct gathering {
+    struct arena *arena;
+    const struct corpus_settings *settings;
+    corpus_progress *progress;
+    void *context;
+    struct candidate *list;
+    size_t count, capacity;
+    struct refusal refused[REFUSALS_LISTED_MAX];
+    size_t refused_count; /* may exceed what is listed */
+    size_t files;
+    double done_bytes, total_bytes;
+};
+
+/* Reads all inputs; what can't be read is refused by name.  Fails only for memory, limits and interrupts. */
+MUST_USE status gather(struct gathering *gathering, const char *const *inputs, size_t count,
+                       struct error *error);
+MUST_USE status gathering_refuse(struct gathering *gathering, const char *what, const char *reason,
+                                 struct error *error);
+
+/* Decodes, normalises, hashes and measures every candidate on all threads; texts go to the threads' arenas. */
+MUST_USE status clean(struct gathering *gathering, struct thread_pool *pool, struct arena **arenas,
+                      struct error *error);
+
+/* Writes the folder beside `out` and puts it in its place. */
+MUST_USE status store_write(const struct gathering *gathering, const struct corpus_counts *counts,
+                            const char *out, struct error *error);
+
+/* leaf = H(0 | salt | text | 0 | license | 0 | source | 0 | origin), salt = SHA-256("rodnik salt" | id | text hash) */
+MUST_USE status document_leaf(struct sha256 *out, const struct document *document,
+                              struct error *error);
+
+#endif

@@ -1,6 +1,7 @@
 /* A corpus as tokens, made once and mapped from then on.
  *
- * Layout (little-endian): 64 bytes that begin with MAGIC; tokens, u16 when the vocabulary fits, else
+ * Layout (little-endian): 64 bytes that begin with MAGIC; tokens, u16 when the vocabulary fits,
+ * else
  * u32; zeros to a multiple of 8; u64 start[documents + 1]; u64 text_bytes[documents]; the trailer.
  * The tables follow the tokens, so that a corpus of any size is written in one pass. */
 #include "train/train_internal.h"

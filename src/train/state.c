@@ -132,7 +132,8 @@ status state_write(struct buffer *out, const struct state *state, struct error *
     return buffer_format(out, error, CHECK_MARK "%s\"}\n", hex);
 }
 
-/* ---- reading: its own hash is checked first, so that only a forger meets the later refusals ---- */
+/* ---- reading: its own hash is checked first, so that only a forger meets the later refusals ----
+ * */
 
 static status check_itself(struct view text, const char *path, struct error *error)
 {

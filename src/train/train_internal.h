@@ -3,6 +3,7 @@
 #ifndef RODNIK_TRAIN_TRAIN_INTERNAL_H
 #define RODNIK_TRAIN_TRAIN_INTERNAL_H
 
+#include "proof/ledger.h"
 #include "tokenizer/tokenizer.h"
 #include "train/train.h"
 
@@ -226,5 +227,90 @@ MUST_USE status checkpoint_load(bool *found, const struct checkpoint *checkpoint
                                 struct error *error);
 /* Removes what killed processes left in a folder of the run. */
 MUST_USE status folder_clean(const char *folder, struct error *error);
+
+/* ---- metrics.jsonl ---- */
+
+struct metrics {
+    char path[PATH_BYTES];
+    struct buffer pending; /* written once a second and before every checkpoint */
+    double flushed_s;
+    double seconds_before; /* of training, in earlier processes */
+};
+/* Cuts off the lines of steps after `step`, which will be done again. */
+MUST_USE status metrics_open(struct metrics *out, const char *run, int64_t step,
+                             struct error *error);
+MUST_USE status metrics_add(struct metrics *metrics, const struct train_report *report,
+                            const struct recipe *recipe, struct error *error);
+MUST_USE status metrics_flush(struct metrics *metrics, struct error *error);
+void metrics_close(struct metrics *metrics);
+
+/* ---- ledger.jsonl: one line when the run begins, one a checkpoint on the grid ---- */
+
+/* Lines hold no time and no path, so an interrupted run's ledger equals the uninterrupted run's
+ * byte for byte: checkpoints off the grid (interrupts, steps_limit) have no line, their segment
+ * goes on after resuming.  A line is written before its checkpoint; steps done again must give the
+ * line that stands there already, else ERR_CONFLICT. */
+struct ledger_entry {
+    struct sha256 line, state;
+};
+struct run_ledger {
+    char path[PATH_BYTES];
+    struct ledger ledger;
+    struct buffer known; /* struct ledger_entry of every line read or written */
+};
+MUST_USE status run_ledger_open(struct run_ledger *out, const char *run, struct error *error);
+void run_ledger_close(struct run_ledger *run_ledger);
+/* Line 0: the initial state and what the run is a function of. */
+MUST_USE status run_ledger_begin(struct run_ledger *run_ledger, const struct identity *identity,
+                                 const struct sha256 *state, struct error *error);
+/* The line of the checkpoint at position->step, which ends `segment`. */
+MUST_USE status run_ledger_segment(struct run_ledger *run_ledger, const struct recipe *recipe,
+                                   const struct checkpoint *checkpoint, struct error *error);
+/* The ledger must know the state in which a loaded checkpoint's segment begins. */
+MUST_USE status run_ledger_check(const struct run_ledger *run_ledger, const struct recipe *recipe,
+                                 const struct segment *segment, struct error *error);
+
+/* ---- the run folder ---- */
+
+struct run {
+    const char *path;
+    int lock; /* -1: none */
+    struct recipe recipe;
+    struct identity identity;
+    struct token_file train, heldout;
+};
+/* Locks and cleans the folder, writes or compares its recipe, and makes what is missing: corpus,
+ * tokenizer, token files. */
+MUST_USE status run_open(struct run *out, const struct train_settings *settings,
+                         struct arena *arena, struct error *error);
+void run_close(struct run *run);
+/* Writes RUN/recipe.ini as used; its paths are relative inside the run, else absolute. */
+MUST_USE status run_save_recipe(const struct run *run, struct error *error);
+
+/* ---- one step ---- */
+
+struct trainer {
+    struct recipe *recipe;
+    struct model *model;
+    struct optimizer *optimizer;
+    struct loader *loader;
+    struct gradients gradients;
+    struct position position;
+    struct segment segment;
+    struct identity identity;
+    struct hashes hashes;
+};
+MUST_USE status trainer_create(struct trainer *out, struct run *run, struct compute *compute,
+                               struct arena *arena, struct error *error);
+/* Back to step 0: initial weights, no moments; hashes that state. */
+MUST_USE status trainer_reset(struct trainer *trainer, struct error *error);
+struct checkpoint trainer_checkpoint(struct trainer *trainer);
+
+struct step_result {
+    float loss, norm;
+    enum watch_verdict verdict;
+};
+/* The next step; weights change only when the verdict is WATCH_FINE. */
+struct step_result trainer_step(struct trainer *trainer);
 
 #endif

@@ -1,5 +1,7 @@
-/* The command line: one table of commands in main.c, one cmd_*.c per command.  Only here is anything printed to standard output
- * or the process ended.  A command returns its exit status: 0, 1 (the work failed), 2 (wrong usage). */
+/* The command line: one table of commands in main.c, one cmd_*.c per command.  Only here is
+ * anything printed to standard output
+ * or the process ended.  A command returns its exit status: 0, 1 (the work failed), 2 (wrong
+ * usage). */
 #ifndef RODNIK_CLI_CLI_H
 #define RODNIK_CLI_CLI_H
 
@@ -18,9 +20,11 @@ int command_bench(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_demo(int argc, char **argv);
 
-/* Prints the sentence to standard error as "rodnik COMMAND: sentence" and returns the exit status of its code. */
+/* Prints the sentence to standard error as "rodnik COMMAND: sentence" and returns the exit status
+ * of its code. */
 int cli_fail(const char *command, const struct error *error);
-/* Parses options; prints help or the error.  Returns true to go on, else *exit_status is what the command returns. */
+/* Parses options; prints help or the error.  Returns true to go on, else *exit_status is what the
+ * command returns. */
 bool cli_options(struct options_result *out, int *exit_status, const struct command_help *help,
                  const struct option *table, size_t count, int argc, char **argv);
 

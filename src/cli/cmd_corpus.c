@@ -1,0 +1,213 @@
+/* rodnik corpus: build, show. */
+#include "cli/cli.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "corpus/corpus.h"
+
+/* ---- build ---- */
+
+static void on_progress(void *context, double done_bytes, double total_bytes)
+{
+    (void)total_bytes;
+    progress_update(context, done_bytes, NULL);
+}
+
+static void print_counts(const struct corpus_counts *counts, const char *out, bool json)
+{
+    if (json) {
+        printf("{\"corpus\": \"%s\", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": "
+               "%zu, \"held_out_bytes\": %llu, \"duplicates\": %zu, \"short\": %zu, \"refused\": "
+               "%zu}\n",
+               out, counts->documents, (unsigned long long)counts->bytes, counts->held_out,
+               (unsigned long long)counts->held_out_bytes, counts->duplicates,
+               counts->short_documents, counts->refused);
+        return;
+    }
+    printf("%s: %zu documents, %.2f MB (%zu held out, %.2f MB); left out: %zu duplicates, %zu "
+           "short, %zu refused\n",
+           out, counts->documents, (double)counts->bytes * 1e-6, counts->held_out,
+           (double)counts->held_out_bytes * 1e-6, counts->duplicates, counts->short_documents,
+           counts->refused);
+}
+
+static status run_build(struct corpus_counts *counts, struct corpus_job *job, int threads,
+                        struct error *error)
+{
+    struct progress progress;
+    TRY(thread_pool_create(&job->pool, threads, error));
+    interrupt_install();
+    progress_begin(&progress, "reading", "bytes", 0, false);
+    job->progress = on_progress;
+    job->context = &progress;
+    status result = corpus_build(counts, job, error);
+    progress_end(&progress, 0);
+    thread_pool_destroy(job->pool);
+    return result;
+}
+
+static int build(int argc, char **argv)
+{
+    struct corpus_job job = {.settings = corpus_settings_default()};
+    int64_t threads = 0;
+    bool json = false;
+    const struct option table[] = {
+        {"out", OPTION_STRING, &job.out, 0, 0, "DIR", "folder of the corpus (needed)"},
+        {"field", OPTION_STRING, &job.settings.text_field, 0, 0, "NAME",
+         "field of JSON lines that holds the text (default text)"},
+        {"source", OPTION_STRING, &job.settings.source, 0, 0, "TEXT",
+         "source of documents that don't say (default unknown)"},
+        {"license", OPTION_STRING, &job.settings.license, 0, 0, "TEXT",
+         "licence of documents that don't say (default unknown)"},
+        {"held-out", OPTION_DOUBLE, &job.settings.held_out, 0, 0.5, "SHARE",
+         "share of documents kept for evaluation (default 0.02)"},
+        {"minimum", OPTION_INT, &job.settings.minimum_bytes, 1, 1e9, "BYTES",
+         "shorter documents are left out (default 64)"},
+        {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
+        {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
+    };
+    const struct command_help help = {
+        "rodnik corpus build --out DIR [options] INPUT...",
+        "Reads .txt, .md and .jsonl files (also .gz, .zst, .xz) from files and folders, makes them "
+        "clean UTF-8,\ndrops exact duplicates, holds some documents out for evaluation and writes "
+        "documents and manifest.",
+        "  rodnik corpus build --out out/corpus texts/ more.jsonl.zst", NULL};
+    struct options_result options;
+    int exit_status;
+    if (!cli_options(&options, &exit_status, &help, table, sizeof table / sizeof *table, argc,
+                     argv))
+        return exit_status;
+    struct error error = {0};
+    struct corpus_counts counts;
+    job.inputs = (const char *const *)options.positional;
+    job.input_count = options.positional_count;
+    if (!job.out)
+        (void)!fail(&error, ERR_USAGE, "--out DIR is needed");
+    else if (run_build(&counts, &job, cli_threads(threads), &error) == OK) {
+        print_counts(&counts, job.out, json);
+        return 0;
+    }
+    return cli_fail("corpus build", &error);
+}
+
+/* ---- show ---- */
+
+static double number(const cJSON *json, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static void print_tallies(const cJSON *manifest, const char *name)
+{
+    const cJSON *tallies = cJSON_GetObjectItemCaseSensitive(manifest, name), *entry;
+    double bytes = number(manifest, "bytes");
+    printf("\n%-52s %9s %10s %7s\n", name, "documents", "MB", "share");
+    cJSON_ArrayForEach(entry, tallies)
+    {
+        printf("%-52.52s %9.0f %10.2f %6.1f%%\n", entry->string, number(entry, "documents"),
+               number(entry, "bytes") * 1e-6, bytes > 0 ? 100 * number(entry, "bytes") / bytes : 0);
+    }
+}
+
+static void print_refused(const cJSON *refused)
+{
+    enum { SHOWN = 20 };
+    int shown = 0;
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, refused)
+    {
+        const cJSON *what = cJSON_GetObjectItemCaseSensitive(entry, "what");
+        const cJSON *reason = cJSON_GetObjectItemCaseSensitive(entry, "reason");
+        if (shown++ < SHOWN && cJSON_IsString(what) && cJSON_IsString(reason))
+            printf("  %s %s\n", what->valuestring, reason->valuestring);
+    }
+    if (shown > SHOWN)
+        printf("  and %d more, listed in manifest.json\n", shown - SHOWN);
+}
+
+static void print_manifest(const char *folder, const cJSON *manifest)
+{
+    const cJSON *root = cJSON_GetObjectItemCaseSensitive(manifest, "root");
+    printf("%s: %.0f documents, %.2f MB, held out %.0f documents, %.2f MB\nroot sha256 %s\n",
+           folder, number(manifest, "documents"), number(manifest, "bytes") * 1e-6,
+           number(manifest, "held_out_documents"), number(manifest, "held_out_bytes") * 1e-6,
+           cJSON_IsString(root) ? root->valuestring : "missing");
+    print_tallies(manifest, "languages");
+    print_tallies(manifest, "licenses");
+    print_tallies(manifest, "sources");
+    const cJSON *left_out = cJSON_GetObjectItemCaseSensitive(manifest, "left_out"), *entry;
+    printf("\nleft out\n");
+    cJSON_ArrayForEach(entry, left_out) printf("%-52s %9.0f\n", entry->string, entry->valuedouble);
+    print_refused(cJSON_GetObjectItemCaseSensitive(manifest, "refused"));
+}
+
+enum { MANIFEST_BYTES_MAX = 64 << 20 };
+
+static status show_folder(const char *folder, bool json, struct arena *arena, struct error *error)
+{
+    char path[PATH_BYTES];
+    struct view text;
+    struct corpus *corpus;
+    TRY(corpus_open(&corpus, folder, arena, error)); /* says what is wrong, if anything is */
+    corpus_close(corpus);
+    TRY(path_join(path, sizeof path, folder, "manifest.json", error));
+    TRY(file_read(&text, path, MANIFEST_BYTES_MAX, arena, error));
+    cJSON *manifest = cJSON_ParseWithLength(text.data, text.len);
+    if (!manifest)
+        return fail(error, ERR_FORMAT, "%s: is not JSON", path);
+    if (json) {
+        cJSON_Minify((char *)(uintptr_t)text.data);
+        printf("%s\n", text.data);
+    } else
+        print_manifest(folder, manifest);
+    cJSON_Delete(manifest);
+    return OK;
+}
+
+static int show(int argc, char **argv)
+{
+    bool json = false;
+    const struct option table[] = {
+        {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the manifest as JSON"}};
+    const struct command_help help = {
+        "rodnik corpus show DIR",
+        "Shows what is in a corpus: languages, licences, sources, what was left out.",
+        "  rodnik corpus show out/corpus", NULL};
+    struct options_result options;
+    int exit_status;
+    if (!cli_options(&options, &exit_status, &help, table, 1, argc, argv))
+        return exit_status;
+    struct error error = {0};
+    struct arena *arena = NULL;
+    if (options.positional_count != 1)
+        (void)!fail(&error, ERR_USAGE, "%zu folders were named, needed is one",
+                    options.positional_count);
+    else if (arena_create(&arena, 0, &error) == OK &&
+             show_folder(options.positional[0], json, arena, &error) == OK) {
+        arena_destroy(arena);
+        return 0;
+    }
+    arena_destroy(arena);
+    return cli_fail("corpus show", &error);
+}
+
+int command_corpus(int argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+    if (strcmp(verb, "build") == 0)
+        return build(argc - 1, argv + 1);
+    if (strcmp(verb, "show") == 0)
+        return show(argc - 1, argv + 1);
+    bool help = strcmp(verb, "--help") == 0;
+    fprintf(help ? stdout : stderr,
+            "usage: rodnik corpus build --out DIR [options] INPUT...\n"
+            "       rodnik corpus show DIR\n\nrodnik corpus build --help tells more.\nexample:\n"
+            "  rodnik corpus build --out out/corpus texts/\n");
+    return help ? 0 : 2;
+}

@@ -91,7 +91,6 @@ static status settle_recipe(struct run *run, const struct train_settings *settin
             return OK;
         TRY(recipe_compare(&run->recipe, &wanted, run->path, error));
         run->recipe.keep = wanted.keep;
-        run->recipe.micro_batch = wanted.micro_batch;
         return OK;
     }
     if (!any)

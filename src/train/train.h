@@ -18,7 +18,7 @@ struct recipe {
     int64_t vocabulary;                  /* [data] tokens of a tokenizer trained here */
     bool document_mask;                  /* [data] attention stays inside a document */
     int64_t sequence, batch;             /* [train] tokens in a row; rows in a global batch */
-    int64_t micro_batch;                 /* rows at once: memory, never numbers */
+    int64_t micro_batch;                 /* rows at once: memory, order of sums */
     int64_t shards;                      /* logical shards, a power of two that divides batch */
     int64_t steps;                       /* optimizer steps in all */
     double minutes;                      /* 0: by steps; else steps are chosen at the start */
@@ -44,7 +44,7 @@ extern const struct config_table recipe_table;
 MUST_USE status recipe_read(struct recipe *out, const char *path, struct error *error);
 /* Checks what single ranges can't (divisibility, model family; model.vocabulary may be 0). */
 MUST_USE status recipe_check(const struct recipe *recipe, struct error *error);
-/* SHA-256 of the keys that decide about numbers: paths, minutes, keep and micro_batch left out. */
+/* SHA-256 of the keys that decide about numbers: paths, minutes and keep left out. */
 MUST_USE status recipe_hash(struct sha256 *out, const struct recipe *recipe, struct error *error);
 
 /* ---- schedule and optimizer: also what benchmarks time ---- */

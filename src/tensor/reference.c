@@ -1,0 +1,363 @@
+#include "tensor/reference.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "tensor/math.h"
+
+enum { LANES = 16, SUM_BLOCK = 4096 };
+
+float reference_get(struct const_array x, size_t at)
+{
+    if (x.type == DTYPE_BF16)
+        return f32_from_bf16(((const uint16_t *)x.data)[at]);
+    return ((const float *)x.data)[at];
+}
+
+void reference_set(struct array out, size_t at, float value)
+{
+    if (out.type == DTYPE_BF16)
+        ((uint16_t *)out.data)[at] = bf16_from_f32(value);
+    else
+        ((float *)out.data)[at] = value;
+}
+
+void reference_convert(struct array out, struct const_array x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        reference_set(out, i, reference_get(x, i));
+}
+
+/* ---- matrix products ---- */
+
+/* Element (lane, k) of an operand: a lane is a row of a or a column of b; 0 beyond the depth. */
+static float operand_at(const struct operand *operand, bool depth_runs, size_t lane, size_t k)
+{
+    size_t at = depth_runs ? lane * operand->stride + k : k * operand->stride + lane;
+    return reference_get((struct const_array){operand->data, operand->type}, at);
+}
+
+static float product_chain(const struct product *product, size_t row, size_t column, float acc)
+{
+    const struct operand *a = &product->a, *b = &product->b;
+    bool half = a->type == DTYPE_BF16;
+    size_t padded = half ? (product->depth + 1) / 2 * 2 : product->depth;
+    for (size_t i = 0; i < padded; i++) {
+        size_t k = half ? i ^ 1 : i; /* of each pair the odd one first */
+        bool inside = k < product->depth;
+        float x = inside ? operand_at(a, !a->transposed, row, k) : 0;
+        float y = inside ? operand_at(b, b->transposed, column, k) : 0;
+        acc = fmaf(x, y, acc);
+    }
+    return acc;
+}
+
+void reference_product(const struct product *product)
+{
+    for (size_t row = 0; row < product->rows; row++)
+        for (size_t column = 0; column < product->columns; column++) {
+            float *out = product->out + row * product->out_stride + column;
+            *out = product_chain(product, row, column, product->accumulate ? *out : 0);
+        }
+}
+
+/* ---- sums ---- */
+
+static float lane_tree(float lanes[LANES])
+{
+    for (size_t half = LANES / 2; half > 0; half /= 2)
+        for (size_t j = 0; j < half; j++)
+            lanes[j] = lanes[j] + lanes[j + half];
+    return lanes[0];
+}
+
+float reference_lane_sum(const float *x, size_t count)
+{
+    float lanes[LANES] = {0};
+    for (size_t i = 0; i < count; i++)
+        lanes[i % LANES] = lanes[i % LANES] + x[i];
+    return lane_tree(lanes);
+}
+
+float reference_lane_squares(const float *x, size_t count)
+{
+    float lanes[LANES] = {0};
+    for (size_t i = 0; i < count; i++)
+        lanes[i % LANES] = fmaf(x[i], x[i], lanes[i % LANES]);
+    return lane_tree(lanes);
+}
+
+/* The lane rule over the sums of blocks, without an array of them. */
+static float sum_blocks(float (*block_sum)(const float *x, size_t count), const float *x,
+                        size_t count)
+{
+    float lanes[LANES] = {0};
+    for (size_t block = 0; block * SUM_BLOCK < count; block++) {
+        size_t at = block * SUM_BLOCK, left = count - at;
+        float *lane = &lanes[block % LANES];
+        *lane = *lane + block_sum(x + at, left < SUM_BLOCK ? left : SUM_BLOCK);
+    }
+    return lane_tree(lanes);
+}
+
+float reference_sum_of_squares(const float *x, size_t count)
+{
+    return sum_blocks(reference_lane_squares, x, count);
+}
+
+float reference_sum_of_values(const float *x, size_t count)
+{
+    return sum_blocks(reference_lane_sum, x, count);
+}
+
+bool reference_all_finite(const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
+/* ---- elements ---- */
+
+void reference_scale(float *x, float factor, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] = x[i] * factor;
+}
+
+void reference_add(float *out, const float *a, const float *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = a[i] + b[i];
+}
+
+/* ---- embedding ---- */
+
+void reference_embedding_forward(float *out, const float *table, const uint32_t *tokens,
+                                 size_t count, size_t width)
+{
+    for (size_t i = 0; i < count; i++)
+        memcpy(out + i * width, table + tokens[i] * width, width * sizeof *out);
+}
+
+void reference_embedding_backward(float *grad_table, const float *grad_out, const uint32_t *tokens,
+                                  size_t count, size_t width)
+{
+    for (size_t i = 0; i < count; i++) {
+        float *row = grad_table + tokens[i] * width;
+        reference_add(row, row, grad_out + i * width, width);
+    }
+}
+
+/* ---- RMSNorm ---- */
+
+void reference_rmsnorm_forward(const struct rmsnorm *shape, struct array out, float *scale,
+                               const float *x, const float *weight)
+{
+    size_t width = shape->width;
+    for (size_t row = 0; row < shape->rows; row++) {
+        const float *in = x + row * shape->x_stride;
+        float mean = reference_lane_squares(in, width) / (float)width;
+        float factor = 1.0f / sqrtf(mean + shape->epsilon);
+        for (size_t i = 0; i < width; i++)
+            reference_set(out, row * shape->out_stride + i, (in[i] * factor) * weight[i]);
+        if (scale)
+            scale[row] = factor;
+    }
+}
+
+/* y = x s w with s = (sum(x^2) / n + e)^(-1/2):  dx = g s - x (sum(g x) / n) s^3,  g = dy w */
+void reference_rmsnorm_backward(const struct rmsnorm *shape, const struct rmsnorm_gradients *out,
+                                const float *grad_out, const float *x, const float *weight,
+                                const float *scale)
+{
+    size_t width = shape->width;
+    for (size_t i = 0; i < width; i++)
+        for (size_t row = 0; row < shape->rows; row++) {
+            float normal = x[row * shape->x_stride + i] * scale[row];
+            out->grad_weight[i] =
+                fmaf(grad_out[row * shape->out_stride + i], normal, out->grad_weight[i]);
+        }
+    for (size_t row = 0; row < shape->rows; row++) {
+        const float *dy = grad_out + row * shape->out_stride, *in = x + row * shape->x_stride;
+        float *dx = out->grad_x + row * shape->x_stride, s = scale[row], lanes[LANES] = {0};
+        for (size_t i = 0; i < width; i++)
+            lanes[i % LANES] = fmaf(dy[i] * weight[i], in[i], lanes[i % LANES]);
+        float share = lane_tree(lanes) / (float)width * (s * s * s);
+        for (size_t i = 0; i < width; i++) {
+            float value = fmaf(in[i], -share, (dy[i] * weight[i]) * s);
+            dx[i] = out->accumulate ? dx[i] + value : value;
+        }
+    }
+}
+
+/* ---- rotary ---- */
+
+void reference_rotary(float *x, const struct rotary *rotary)
+{
+    size_t half = rotary->head_size / 2;
+    for (size_t row = 0; row < rotary->rows; row++)
+        for (size_t head = 0; head < rotary->heads; head++) {
+            const float *cosines = rotary->table + rotary->positions[row] * rotary->head_size;
+            const float *sines = cosines + half;
+            float *first = x + row * rotary->row_stride + head * rotary->head_size;
+            float *second = first + half;
+            for (size_t i = 0; i < half; i++) {
+                float a = first[i], b = second[i];
+                float sine = rotary->inverse ? 0 - sines[i] : sines[i];
+                first[i] = fmaf(b, 0 - sine, a * cosines[i]);
+                second[i] = fmaf(b, cosines[i], a * sine);
+            }
+        }
+}
+
+/* ---- SwiGLU ---- */
+
+void reference_swiglu_forward(struct array out, const float *gate_up, size_t rows, size_t width)
+{
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < width; i++) {
+            float gate = gate_up[row * 2 * width + i], up = gate_up[row * 2 * width + width + i];
+            reference_set(out, row * width + i, (gate * math_sigmoid(gate)) * up);
+        }
+}
+
+/* silu(g) = g s with s = sigmoid(g), silu'(g) = s (1 + g (1 - s)) */
+void reference_swiglu_backward(struct array grad_gate_up, const float *grad_out,
+                               const float *gate_up, size_t rows, size_t width)
+{
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < width; i++) {
+            size_t gate_at = row * 2 * width + i, up_at = gate_at + width;
+            float gate = gate_up[gate_at], up = gate_up[up_at], grad = grad_out[row * width + i];
+            float s = math_sigmoid(gate), slope = s * fmaf(gate, 1 - s, 1);
+            reference_set(grad_gate_up, gate_at, (grad * up) * slope);
+            reference_set(grad_gate_up, up_at, grad * (gate * s));
+        }
+}
+
+/* ---- AdamW ---- */
+
+void reference_adamw(const struct adamw *settings, const struct adamw_state *state,
+                     const float *gradient, size_t count)
+{
+    float beta1 = settings->beta1, beta2 = settings->beta2, rate = settings->learning_rate;
+    long step = (long)settings->step;
+    float correction1 = (float)(1 / (1 - math_power((double)beta1, step)));
+    float correction2 = (float)(1 / (1 - math_power((double)beta2, step)));
+    float keep = 1 - rate * settings->weight_decay;
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i] * settings->grad_scale;
+        float first = fmaf(state->first[i], beta1, g * (1 - beta1));
+        float second = fmaf(state->second[i], beta2, (g * g) * (1 - beta2));
+        float spread = sqrtf(second * correction2) + settings->epsilon;
+        float change = rate * ((first * correction1) / spread);
+        state->first[i] = first;
+        state->second[i] = second;
+        state->weight[i] = state->weight[i] * keep - change;
+        if (state->copy)
+            state->copy[i] = bf16_from_f32(state->weight[i]);
+    }
+}
+
+/* ---- Muon ---- */
+
+struct orthogonal { /* m = the smaller side, n = the larger */
+    size_t m, n;
+    float *x, *product, *gram, *square; /* [m, n], [m, n], [m, m], [m, m] */
+    uint16_t *x_half, *gram_half;       /* [m, n], [m, m] */
+};
+
+static void to_half(uint16_t *out, const float *x, size_t count)
+{
+    reference_convert((struct array){out, DTYPE_BF16}, (struct const_array){x, DTYPE_F32}, count);
+}
+
+/* x <- 3.4445 x + (-4.7750 g + 2.0315 g g) x  with g = x x^T; products of bf16 values */
+static void newton_schulz(struct orthogonal *in)
+{
+    size_t m = in->m, n = in->n;
+    to_half(in->x_half, in->x, m * n);
+    struct operand x = {in->x_half, DTYPE_BF16, n, false};
+    struct operand turned = {in->x_half, DTYPE_BF16, n, true};
+    struct operand gram = {in->gram_half, DTYPE_BF16, m, false};
+    struct product to_gram = {m, m, n, x, turned, in->gram, m, false};
+    reference_product(&to_gram);
+    to_half(in->gram_half, in->gram, m * m);
+    struct product to_square = {m, m, m, gram, gram, in->square, m, false};
+    reference_product(&to_square);
+    for (size_t i = 0; i < m * m; i++)
+        in->gram[i] = fmaf(in->square[i], 2.0315f, in->gram[i] * -4.7750f);
+    to_half(in->gram_half, in->gram, m * m);
+    struct product to_x = {m, n, m, gram, x, in->product, n, false};
+    reference_product(&to_x);
+    for (size_t i = 0; i < m * n; i++)
+        in->x[i] = in->x[i] * 3.4445f + in->product[i];
+}
+
+/* update [rows, columns] becomes nearly orthogonal, worked on with its rows as the smaller side */
+static void orthogonalize(float *update, size_t rows, size_t columns, struct orthogonal *in)
+{
+    float norm = sqrtf(reference_sum_of_squares(update, rows * columns));
+    reference_scale(update, 1.0f / (norm + 1e-7f), rows * columns);
+    bool tall = rows > columns;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            in->x[tall ? j * rows + i : i * columns + j] = update[i * columns + j];
+    for (int step = 0; step < 5; step++)
+        newton_schulz(in);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            update[i * columns + j] = in->x[tall ? j * rows + i : i * columns + j];
+}
+
+void reference_muon(const struct muon *settings, const struct muon_state *state,
+                    const float *gradient)
+{
+    size_t rows = settings->rows, columns = settings->columns, count = rows * columns;
+    struct orthogonal in = {.m = rows < columns ? rows : columns,
+                            .n = rows < columns ? columns : rows};
+    float *update = settings->scratch;
+    in.x = update + count;
+    in.product = in.x + count;
+    in.gram = in.product + count;
+    in.square = in.gram + in.m * in.m;
+    in.x_half = (uint16_t *)(in.square + in.m * in.m);
+    in.gram_half = in.x_half + count;
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i] * settings->grad_scale;
+        state->momentum[i] = fmaf(state->momentum[i], settings->momentum, g);
+        update[i] = fmaf(state->momentum[i], settings->momentum, g);
+    }
+    orthogonalize(update, rows, columns, &in);
+    float factor = settings->learning_rate * (0.2f * sqrtf((float)in.n));
+    float keep = 1 - settings->learning_rate * settings->weight_decay;
+    for (size_t i = 0; i < count; i++) {
+        state->weight[i] = fmaf(update[i], -factor, state->weight[i] * keep);
+        if (state->copy)
+            state->copy[i] = bf16_from_f32(state->weight[i]);
+    }
+}
+
+/* ---- random numbers ---- */
+
+/* Deviates come in groups of 32 = 16 pairs of words: block i of the group gives the pairs 2i, with
+ * words 0 and 2, and 2i + 1, with words 1 and 3.  Deviate j is the cosine of pair j, deviate 16 + j
+ * its sine. */
+void reference_random_normal(float *out, size_t count, float standard_deviation, uint64_t seed,
+                             uint64_t stream)
+{
+    enum { GROUP = 32, BLOCKS = 8 };
+    struct random_key key = {seed, RANDOM_INIT, stream};
+    for (size_t i = 0; i < count; i++) {
+        size_t group = i / GROUP, pair = i % LANES;
+        struct random_block block = random_philox(key, group * BLOCKS + pair / 2);
+        float u1 = (float)((block.word[pair % 2] >> 8) + 1) * 0x1p-24f;
+        float u2 = (float)(block.word[2 + pair % 2] >> 8) * 0x1p-24f;
+        float radius = sqrtf(-2 * math_log(u1)) * standard_deviation;
+        float angle = u2 * 6.28318531f;
+        out[i] = radius * (i % GROUP < LANES ? math_cos(angle) : math_sin(angle));
+    }
+}

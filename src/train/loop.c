@@ -205,6 +205,8 @@ static status run_loop(struct loop *loop, struct arena *arena, struct error *err
     TRY(trainer_create(trainer, &loop->run, loop->settings->compute, arena, error));
     TRY(validation_create(&loop->validation, &trainer->gradients, &loop->run.heldout,
                           &loop->run.recipe, arena, error));
+    if (!loop->run.heldout.documents)
+        log_info("the corpus holds no document out: there will be no bits per byte");
     TRY(resume(loop, error));
     loop->started_s = time_monotonic_s();
     TRY(do_steps(loop, error));

@@ -78,6 +78,7 @@ status optimizer_create(struct optimizer **out, struct model *model, const struc
 
 static double peak_rate(const struct recipe *recipe, enum weight_group group)
 {
+    ASSERT(group <= WEIGHT_VECTOR);
     switch (group) {
     case WEIGHT_EMBEDDING:
         return recipe->embedding_rate;
@@ -88,7 +89,6 @@ static double peak_rate(const struct recipe *recipe, enum weight_group group)
     case WEIGHT_VECTOR:
         return recipe->vector_rate;
     }
-    ASSERT(!"a weight group without a rate");
     return 0;
 }
 

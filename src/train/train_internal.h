@@ -121,8 +121,8 @@ enum { WATCH_WINDOW = 128, WATCH_MINIMUM = 64, WATCH_SKIPS_MAX = 10 };
 
 /* A step is skipped when its loss or gradient norm is not finite, or, once WATCH_MINIMUM steps were
  * seen, stands more than six deviations above the mean of the last WATCH_WINDOW (OLMo-core's rule;
- * the deviation counts as at least a hundredth of the mean).  What enters the window is cut at that
- * limit, so that one spike does not blind it and a lasting change is learnt. */
+ * the deviation counts as at least a hundredth of the mean).  What enters the window is cut at
+ * twice that distance, so that one spike does not blind it and a lasting change is learnt. */
 struct watch {
     float loss[WATCH_WINDOW], norm[WATCH_WINDOW]; /* ring, at [seen % WATCH_WINDOW] next */
     int64_t seen;                                 /* values that entered */

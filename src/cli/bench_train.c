@@ -1,0 +1,178 @@
+#include "cli/bench_train.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/random.h"
+#include "train/train.h"
+
+enum { WARM_UP_STEPS = 2, TIMED_STEPS = 7, TOKENS_MAX = 1 << 20 };
+
+static const struct {
+    const char *name;
+    struct model_config config;
+} shapes[] = {
+    {"gpt2-small",
+     {.layers = 12,
+      .width = 768,
+      .heads = 12,
+      .kv_heads = 12,
+      .head_size = 64,
+      .ffn_width = 2048,
+      .vocabulary = 50304,
+      .rope_theta = 10000,
+      .norm_epsilon = 1e-5,
+      .tied = true}},
+    {"14m",
+     {.layers = 6,
+      .width = 384,
+      .heads = 6,
+      .kv_heads = 6,
+      .head_size = 64,
+      .ffn_width = 1024,
+      .vocabulary = 8192,
+      .rope_theta = 10000,
+      .norm_epsilon = 1e-5,
+      .tied = true}},
+};
+
+struct stage { /* everything one step works on */
+    struct recipe recipe;
+    struct compute *compute;
+    struct model *model;
+    struct training *training;
+    struct optimizer *optimizer;
+    struct batch batch;
+    float *gradients, *loss;
+    size_t tokens;
+};
+
+static status make_recipe(struct recipe *out, const struct bench_train *bench, struct error *error)
+{
+    memset(out, 0, sizeof *out);
+    config_defaults(out, recipe_table);
+    bool muon = strcmp(bench->optimizer, "muon") == 0;
+    if (!muon && strcmp(bench->optimizer, "adamw") != 0)
+        return fail(error, ERR_USAGE, "--optimizer is '%s', allowed are adamw and muon",
+                    bench->optimizer);
+    if (bench->batch < 1 || bench->sequence < 2 || bench->batch > TOKENS_MAX / bench->sequence)
+        return fail(error, ERR_USAGE, "--batch %lld of --sequence %lld: allowed are 1 to %d tokens",
+                    (long long)bench->batch, (long long)bench->sequence, TOKENS_MAX);
+    out->matrix_optimizer = muon ? MATRIX_MUON : MATRIX_ADAMW;
+    out->learning_rate = out->embedding_rate = out->head_rate = out->vector_rate = 1e-4;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        if (strcmp(shapes[i].name, bench->shape) == 0) {
+            out->model = shapes[i].config;
+            out->model.context = bench->sequence;
+            return OK;
+        }
+    return fail(error, ERR_USAGE, "--shape is '%s', allowed are gpt2-small and 14m", bench->shape);
+}
+
+static status make_batch(struct stage *stage, const struct bench_train *bench, struct arena *arena,
+                         struct error *error)
+{
+    const struct random_key key = {1, RANDOM_TEST, 0};
+    uint32_t *tokens, *targets;
+    stage->tokens = (size_t)(bench->batch * bench->sequence);
+    TRY_ALLOC(tokens, arena, stage->tokens, error);
+    TRY_ALLOC(targets, arena, stage->tokens, error);
+    for (size_t i = 0; i < stage->tokens; i++) {
+        tokens[i] = (uint32_t)random_below(key, i, (uint64_t)stage->recipe.model.vocabulary);
+        targets[i] = i ? tokens[i - 1] : 0;
+    }
+    stage->batch = (struct batch){.sequences = (size_t)bench->batch,
+                                  .length = (size_t)bench->sequence,
+                                  .tokens = tokens,
+                                  .targets = targets};
+    return OK;
+}
+
+static status set_stage(struct stage *stage, const struct bench_train *bench, struct arena *arena,
+                        struct error *error)
+{
+    TRY(make_batch(stage, bench, arena, error));
+    TRY(model_create(&stage->model, &stage->recipe.model, DTYPE_BF16, stage->compute, arena,
+                     error));
+    model_init(stage->model, 1);
+    TRY(training_create(&stage->training, stage->model, stage->batch.sequences, stage->batch.length,
+                        arena, error));
+    TRY(optimizer_create(&stage->optimizer, stage->model, &stage->recipe, arena, error));
+    TRY_ALLOC(stage->gradients, arena, stage->model->table.total, error);
+    TRY_ALLOC(stage->loss, arena, stage->tokens, error);
+    return OK;
+}
+
+static double timed_step(struct stage *stage, int64_t count)
+{
+    double started = time_monotonic_s();
+    memset(stage->gradients, 0, stage->model->table.total * sizeof *stage->gradients);
+    model_gradients(stage->training, &stage->batch, 1.0f / (float)stage->tokens, stage->gradients,
+                    stage->loss);
+    double norm = gradient_norm(stage->model, stage->gradients);
+    const struct optimizer_update update = {
+        .rate_share = 1, .grad_scale = norm > 1 ? (float)(1 / norm) : 1, .count = count};
+    optimizer_step(stage->optimizer, stage->gradients, &update);
+    return time_monotonic_s() - started;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_step(struct stage *stage)
+{
+    double seconds[TIMED_STEPS];
+    for (int i = 0; i < WARM_UP_STEPS; i++)
+        timed_step(stage, i + 1);
+    for (int i = 0; i < TIMED_STEPS; i++)
+        seconds[i] = timed_step(stage, WARM_UP_STEPS + i + 1);
+    qsort(seconds, TIMED_STEPS, sizeof *seconds, compare_doubles);
+    return seconds[TIMED_STEPS / 2];
+}
+
+static void print_row(const struct stage *stage, const struct bench_train *bench, double step_s)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    double rss_bytes = (double)usage.ru_maxrss * 1024;
+    double tokens_per_second = (double)stage->tokens / step_s;
+    double gflops =
+        model_flops_per_token(&stage->recipe.model, stage->batch.length) * tokens_per_second * 1e-9;
+    double limit = compute_measure_peak(stage->compute).bf16_gflops;
+    size_t parameters = model_parameters(&stage->recipe.model);
+    if (bench->json)
+        printf("{\"bench\": \"train\", \"case\": \"%s %lldx%lld bf16 %s\", \"value\": %.1f, "
+               "\"unit\": \"GFLOP/s\", \"limit\": %.1f, \"fraction\": %.3f, "
+               "\"tokens_per_second\": %.1f, \"rss_bytes\": %.0f, \"parameters\": %zu, "
+               "\"threads\": %d}\n",
+               bench->shape, (long long)bench->batch, (long long)bench->sequence, bench->optimizer,
+               gflops, limit, gflops / limit, tokens_per_second, rss_bytes, parameters,
+               compute_threads(stage->compute));
+    else
+        printf("train,%s %lldx%lld bf16 %s,%.1f GFLOP/s,limit %.1f,%.1f %%,%.1f tokens/s,%.0f MB "
+               "peak memory\n",
+               bench->shape, (long long)bench->batch, (long long)bench->sequence, bench->optimizer,
+               gflops, limit, 100 * gflops / limit, tokens_per_second, rss_bytes * 1e-6);
+}
+
+status bench_train(const struct bench_train *bench, struct error *error)
+{
+    ASSERT(bench && bench->shape && bench->optimizer && error);
+    struct stage stage = {0};
+    struct arena *arena = NULL;
+    TRY(make_recipe(&stage.recipe, bench, error));
+    TRY(compute_create(&stage.compute, bench->threads, error));
+    status result = arena_create(&arena, 0, error);
+    if (result == OK)
+        result = set_stage(&stage, bench, arena, error);
+    if (result == OK)
+        print_row(&stage, bench, median_step(&stage));
+    arena_destroy(arena);
+    compute_destroy(stage.compute);
+    return result;
+}

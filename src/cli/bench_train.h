@@ -1,0 +1,19 @@
+/* Whole training steps on random tokens, timed beside the machine's limit of the same moment. */
+#ifndef RODNIK_CLI_BENCH_TRAIN_H
+#define RODNIK_CLI_BENCH_TRAIN_H
+
+#include "base/error.h"
+
+struct bench_train {
+    bool json;
+    const char *shape; /* gpt2-small or 14m */
+    int64_t batch, sequence;
+    const char *optimizer; /* adamw (of all weights) or muon (of matrices) */
+    int threads;           /* 0: all */
+};
+
+/* Prints one row: the median of several steps (forward, backward, clipping, update) after warm-up.
+ * ERR_USAGE names a shape, optimizer or size that can't be. */
+MUST_USE status bench_train(const struct bench_train *bench, struct error *error);
+
+#endif

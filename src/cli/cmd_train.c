@@ -1,0 +1,188 @@
+/* rodnik train: starts a run or goes on with one. */
+#include "cli/cli.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "train/train.h"
+
+enum { MORE_BYTES_MAX = 64 << 10, NOTE_BYTES = 128 };
+
+struct view_of_training { /* what the callbacks share */
+    struct progress progress;
+    bool begun;
+    double bits_per_byte;
+};
+
+static void on_stage(void *context, const char *what)
+{
+    (void)context;
+    log_info("%s", what);
+}
+
+static void on_step(void *context, const struct train_report *report)
+{
+    struct view_of_training *shown = context;
+    char note[NOTE_BYTES], bits[48] = "";
+    double tokens_a_step = (double)report->tokens / (double)report->step;
+    if (!shown->begun) {
+        progress_begin(&shown->progress, "training", "tokens",
+                       tokens_a_step * (double)report->steps, false);
+        shown->progress.done_at_start = (double)report->tokens - tokens_a_step;
+        shown->progress.start_s -= report->elapsed_s;
+        shown->begun = true;
+    }
+    if (report->validation_bits_per_byte >= 0)
+        shown->bits_per_byte = report->validation_bits_per_byte;
+    if (shown->bits_per_byte >= 0)
+        snprintf(bits, sizeof bits, ", %.3f bits per byte", shown->bits_per_byte);
+    snprintf(note, sizeof note, "step %lld/%lld, loss %.3f%s%s", (long long)report->step,
+             (long long)report->steps, report->loss, bits, report->skipped ? ", skipped" : "");
+    progress_update(&shown->progress, (double)report->tokens, note);
+}
+
+static void print_number(const char *name, double value, bool known)
+{
+    if (known && isfinite(value))
+        printf(", \"%s\": %.9g", name, value);
+    else
+        printf(", \"%s\": null", name);
+}
+
+static void print_result(const struct train_result *result, const char *run, bool json)
+{
+    char hex[SHA256_HEX_BYTES];
+    bool validated = result->validation_bits_per_byte >= 0;
+    sha256_hex(hex, &result->state);
+    if (json) {
+        printf("{\"run\": \"%s\", \"step\": %lld, \"steps\": %lld, \"interrupted\": %s", run,
+               (long long)result->steps_done, (long long)result->steps,
+               result->interrupted ? "true" : "false");
+        print_number("loss", result->loss, true);
+        print_number("bits_per_byte", result->validation_bits_per_byte, validated);
+        printf(", \"state_sha256\": \"%s\"}\n", hex);
+    } else {
+        printf("run %s\nstep %lld of %lld\n", run, (long long)result->steps_done,
+               (long long)result->steps);
+        if (isfinite(result->loss))
+            printf("loss %.4f\n", result->loss);
+        if (validated)
+            printf("held-out bits per byte %.4f\n", result->validation_bits_per_byte);
+    }
+    printf("state sha256 %s\n", hex);
+}
+
+/* The recipe named, or the run's own when there are settings to lay over it. */
+static status read_recipe(struct recipe *out, bool *any, const struct train_settings *settings,
+                          const struct option_list *sets, struct error *error)
+{
+    char path[PATH_BYTES];
+    const char *name = settings->recipe_path;
+    *any = name || sets->count;
+    if (!*any)
+        return OK;
+    if (!name) {
+        TRY(path_join(path, sizeof path, settings->run, "recipe.ini", error));
+        name = path;
+    }
+    TRY(recipe_read(out, name, error));
+    for (size_t i = 0; i < sets->count; i++) {
+        char key[CONFIG_STRING_BYTES];
+        const char *sign = strchr(sets->items[i], '=');
+        if (!sign || (size_t)(sign - sets->items[i]) >= sizeof key)
+            return fail(error, ERR_USAGE, "--set is '%s', it must be section.key=value",
+                        sets->items[i]);
+        snprintf(key, sizeof key, "%.*s", (int)(sign - sets->items[i]), sets->items[i]);
+        TRY(config_set(out, recipe_table, key, sign + 1, error));
+    }
+    return OK;
+}
+
+static status train(struct train_settings *settings, const struct option_list *sets, int threads,
+                    bool json, struct error *error)
+{
+    struct recipe recipe;
+    bool any;
+    struct view_of_training shown = {.bits_per_byte = -1};
+    struct train_result result;
+    TRY(read_recipe(&recipe, &any, settings, sets, error));
+    settings->recipe = any ? &recipe : NULL;
+    settings->recipe_path = NULL;
+    settings->report = on_step;
+    settings->stage = on_stage;
+    settings->context = &shown;
+    TRY(compute_create(&settings->compute, threads, error));
+    interrupt_install();
+    status done = train_run(&result, settings, error);
+    if (shown.begun)
+        progress_end(&shown.progress, shown.progress.total);
+    compute_destroy(settings->compute);
+    TRY(done);
+    if (result.interrupted && result.steps_done < result.steps)
+        log_info("stopped after step %lld; `rodnik train --out %s` goes on",
+                 (long long)result.steps_done, settings->run);
+    print_result(&result, settings->run, json);
+    return OK;
+}
+
+/* The recipe's keys, from the table that reads them. */
+static status recipe_keys(struct buffer *out, struct error *error)
+{
+    buffer_create(out, MORE_BYTES_MAX);
+    TRY(buffer_string(out, "keys of a recipe:\n", error));
+    return config_help(out, recipe_table, error);
+}
+
+static status check_arguments(struct train_settings *settings, const struct options_result *given,
+                              struct error *error)
+{
+    if (!settings->run)
+        return fail(error, ERR_USAGE, "--out RUN is needed");
+    if (given->positional_count > 1)
+        return fail(error, ERR_USAGE, "'%s' is one recipe too many", given->positional[1]);
+    if (given->positional_count)
+        settings->recipe_path = given->positional[0];
+    return OK;
+}
+
+int command_train(int argc, char **argv)
+{
+    struct train_settings settings = {0};
+    struct option_list sets = {0};
+    int64_t threads = 0;
+    bool json = false;
+    const struct option table[] = {
+        {"out", OPTION_STRING, &settings.run, 0, 0, "RUN", "folder of the run (needed)"},
+        {"steps", OPTION_INT, &settings.steps_limit, 1, 1e9, "N",
+         "stop after step N; the schedule stays the recipe's"},
+        {"set", OPTION_LIST, &sets, 0, 0, "KEY=VALUE", "section.key=value over the recipe's"},
+        {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
+        {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
+    };
+    struct error error = {0};
+    struct buffer keys;
+    if (recipe_keys(&keys, &error) != OK) {
+        buffer_destroy(&keys);
+        return cli_fail("train", &error);
+    }
+    const struct command_help help = {
+        "rodnik train RECIPE.ini --out RUN [options]",
+        "Grows a model from random weights.  Goes on by itself when RUN exists (the recipe may "
+        "then "
+        "be left\nout); Ctrl-C stops after the step and writes a checkpoint.",
+        "  rodnik train recipes/tiny.ini --out out/tiny --steps 20", keys.data};
+    struct options_result given;
+    int exit_status;
+    bool go_on =
+        cli_options(&given, &exit_status, &help, table, sizeof table / sizeof *table, argc, argv);
+    buffer_destroy(&keys);
+    if (!go_on)
+        return exit_status;
+    if (check_arguments(&settings, &given, &error) != OK ||
+        train(&settings, &sets, cli_threads(threads), json, &error) != OK)
+        return cli_fail("train", &error);
+    return 0;
+}

@@ -1,0 +1,168 @@
+/* Recipes: what is refused and how it is said, what the hash notices; the schedule's values. */
+#include "train_support.h"
+
+#include <math.h>
+
+static struct recipe defaults(void)
+{
+    struct recipe recipe;
+    memset(&recipe, 0, sizeof recipe);
+    config_defaults(&recipe, recipe_table);
+    return recipe;
+}
+
+static void the_defaults_are_a_recipe(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct recipe recipe = defaults();
+    assert_ok(recipe_check(&recipe, &error), error);
+}
+
+static void wrong_files_are_refused_with_line_and_allowed_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"[train]\nstepz = 4\n", "stepz"},
+        {"[trian]\nsteps = 4\n", "trian"},
+        {"[train]\nsteps = 0\n", "from 1 to"},
+        {"[train]\nsteps = many\n", "many"},
+        {"[train]\nprecision = f64\n", "f32|bf16"},
+        {"[optimizer]\nbeta2 = 1\n", "beta2"},
+        {"[optimizer]\nlearning_rate = nan\n", "learning_rate"},
+        {"[model]\nlayers = 1000\n", "layers"},
+        {"[train]\nwhat is this\n", ":2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error error = {0};
+        struct recipe recipe = defaults();
+        assert_int_equal(
+            config_parse(&recipe, recipe_table, view_of(cases[i].text), "some.ini", &error),
+            ERR_USAGE);
+        if (!strstr(error.text, cases[i].said) || !strstr(error.text, "some.ini"))
+            fail_msg("%s: %s", cases[i].text, error.text);
+    }
+}
+
+static void values_that_do_not_fit_together_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *value, *said;
+    } cases[] = {
+        {"train.sequence", "513", "train.sequence"}, {"train.sequence", "1024", "model.context"},
+        {"train.shards", "3", "power of two"},       {"train.shards", "64", "must divide"},
+        {"train.micro_batch", "5", "micro_batch"},   {"model.kv_heads", "4", "kv_heads"},
+        {"model.head_size", "96", "64 and 128"},     {"model.width", "100", "multiple"},
+        {"train.batch", "1048576", "train.batch"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error error = {0};
+        struct recipe recipe = defaults();
+        recipe.micro_batch = 1;
+        assert_ok(config_set(&recipe, recipe_table, cases[i].key, cases[i].value, &error), error);
+        if (i == 8)
+            recipe.sequence = 512;
+        assert_int_equal(recipe_check(&recipe, &error), ERR_USAGE);
+        if (!strstr(error.text, cases[i].said))
+            fail_msg("%s = %s: %s", cases[i].key, cases[i].value, error.text);
+    }
+}
+
+static void the_hash_notices_what_decides_about_numbers_and_only_that(void **state)
+{
+    (void)state;
+    static const char *const silent[][2] = {
+        {"data.corpus", "/somewhere"}, {"data.tokenizer", "t.json"}, {"train.keep", "9"}};
+    static const char *const loud[][2] = {{"train.seed", "2"},
+                                          {"optimizer.epsilon", "1e-9"},
+                                          {"train.micro_batch", "4"},
+                                          {"train.checkpoint_every", "7"},
+                                          {"data.document_mask", "false"}};
+    struct error error = {0};
+    struct recipe recipe = defaults();
+    struct sha256 expected, hash;
+    assert_ok(recipe_hash(&expected, &recipe, &error), error);
+    for (size_t i = 0; i < sizeof silent / sizeof *silent; i++) {
+        assert_ok(config_set(&recipe, recipe_table, silent[i][0], silent[i][1], &error), error);
+        assert_ok(recipe_hash(&hash, &recipe, &error), error);
+        assert_true(sha256_equal(&hash, &expected));
+    }
+    for (size_t i = 0; i < sizeof loud / sizeof *loud; i++) {
+        struct recipe other = recipe;
+        assert_ok(config_set(&other, recipe_table, loud[i][0], loud[i][1], &error), error);
+        assert_ok(recipe_hash(&hash, &other, &error), error);
+        assert_false(sha256_equal(&hash, &expected));
+    }
+}
+
+static void relative_paths_are_taken_from_the_recipes_folder(void **state)
+{
+    (void)state;
+    struct place place;
+    struct error error = {0};
+    struct recipe recipe;
+    char path[200], expected[220];
+    static const char text[] = "[data]\ncorpus = ../docs\ntokenizer = /abs/t.json\n";
+    place_create(&place);
+    snprintf(path, sizeof path, "%s/r.ini", place.folder);
+    snprintf(expected, sizeof expected, "%s/../docs", place.folder);
+    assert_ok(file_write_atomic(path, text, sizeof text - 1, &error), error);
+    assert_ok(recipe_read(&recipe, path, &error), error);
+    assert_string_equal(recipe.corpus, expected);
+    assert_string_equal(recipe.tokenizer, "/abs/t.json");
+    place_destroy(&place);
+}
+
+static void the_schedule_rises_stays_and_falls(void **state)
+{
+    (void)state;
+    struct recipe recipe = defaults();
+    recipe.steps = 100;
+    recipe.warmup = 0.1;
+    recipe.decay = 0.4;
+    recipe.final_rate = 0.2;
+    assert_true(schedule_share(&recipe, 1) == 0.1);
+    assert_true(schedule_share(&recipe, 5) == 0.5);
+    for (int64_t step = 10; step <= 60; step++)
+        assert_true(schedule_share(&recipe, step) == 1);
+    assert_true(fabs(schedule_share(&recipe, 80) - 0.6) < 1e-12);
+    assert_true(schedule_share(&recipe, 100) == 0.2);
+    for (int64_t step = 62; step <= 100; step++)
+        assert_true(schedule_share(&recipe, step) < schedule_share(&recipe, step - 1));
+}
+
+static void extreme_schedules_stay_in_range(void **state)
+{
+    (void)state;
+    static const double shares[] = {0, 0.3, 1};
+    for (int i = 0; i < 9; i++) {
+        struct recipe recipe = defaults();
+        recipe.steps = 7;
+        recipe.warmup = shares[i / 3];
+        recipe.decay = shares[i % 3];
+        recipe.final_rate = 0;
+        for (int64_t step = 1; step <= 7; step++) {
+            double share = schedule_share(&recipe, step);
+            assert_true(share >= 0 && share <= 1);
+        }
+        recipe.steps = 1;
+        assert_true(schedule_share(&recipe, 1) >= 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_defaults_are_a_recipe),
+        cmocka_unit_test(wrong_files_are_refused_with_line_and_allowed_values),
+        cmocka_unit_test(values_that_do_not_fit_together_are_refused),
+        cmocka_unit_test(the_hash_notices_what_decides_about_numbers_and_only_that),
+        cmocka_unit_test(relative_paths_are_taken_from_the_recipes_folder),
+        cmocka_unit_test(the_schedule_rises_stays_and_falls),
+        cmocka_unit_test(extreme_schedules_stay_in_range),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

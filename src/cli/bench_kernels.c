@@ -1,0 +1,169 @@
+/* Matrix products of the shapes that training meets, beside the multiply-add peak of the same moment. */
+#include "cli/bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/random.h"
+
+static const struct {
+    size_t tokens, width, outputs;
+} shapes[] = {
+    {512, 384, 384},    {512, 384, 1536},   {512, 768, 768},   {512, 768, 2304},
+    {512, 768, 3072},   {512, 384, 16384},  {512, 768, 32000}, {2048, 384, 384},
+    {2048, 384, 1536},  {2048, 768, 768},   {2048, 768, 2304}, {2048, 768, 3072},
+    {2048, 384, 16384}, {1024, 768, 32000}, {4096, 768, 768},  {4096, 768, 3072},
+};
+enum { SHAPE_COUNT = sizeof shapes / sizeof *shapes, RUNS = 5, KINDS = 3 };
+static const char *const kinds[KINDS] = {"forward", "grad x", "grad weight"};
+static const size_t LARGEST = (size_t)2048 * 32000;
+
+struct operands {
+    void *a, *b;
+    float *out;
+    enum dtype type;
+};
+
+/* Y = X W^T, dX = dY W, dW = dY^T X */
+static struct product product_of(size_t shape, int kind, const struct operands *in)
+{
+    size_t t = shapes[shape].tokens, w = shapes[shape].width, f = shapes[shape].outputs;
+    struct product forward = {.rows = t,
+                              .columns = f,
+                              .depth = w,
+                              .a = {in->a, in->type, w, false},
+                              .b = {in->b, in->type, w, true}};
+    struct product grad_x = {.rows = t,
+                             .columns = w,
+                             .depth = f,
+                             .a = {in->a, in->type, f, false},
+                             .b = {in->b, in->type, w, false}};
+    struct product grad_weight = {.rows = f,
+                                  .columns = w,
+                                  .depth = t,
+                                  .a = {in->a, in->type, f, true},
+                                  .b = {in->b, in->type, w, false}};
+    struct product product = kind == 0 ? forward : kind == 1 ? grad_x : grad_weight;
+    product.out = in->out;
+    product.out_stride = product.columns;
+    return product;
+}
+
+int bench_compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void bench_print(const struct bench_row *row, bool json)
+{
+    double fraction = row->limit > 0 ? row->value / row->limit : 0;
+    if (json && row->limit > 0)
+        printf(
+            "{\"bench\": \"%s\", \"case\": \"%s\", \"value\": %.4g, \"unit\": \"%s\", \"limit\": "
+            "%.4g, \"fraction\": %.3f}\n",
+            row->bench, row->name, row->value, row->unit, row->limit, fraction);
+    else if (json)
+        printf("{\"bench\": \"%s\", \"case\": \"%s\", \"value\": %.4g, \"unit\": \"%s\"}\n",
+               row->bench, row->name, row->value, row->unit);
+    else if (row->limit > 0)
+        printf("%-44s %9.1f %-9s %5.1f %% of %.1f\n", row->name, row->value, row->unit,
+               100 * fraction, row->limit);
+    else
+        printf("%-44s %9.1f %s\n", row->name, row->value, row->unit);
+    fflush(stdout);
+}
+
+static double median_gflops(struct compute *compute, const struct product *product)
+{
+    double seconds[RUNS];
+    double operations =
+        2.0 * (double)product->rows * (double)product->columns * (double)product->depth;
+    int repeats = operations < 2e9 ? 4 : 1;
+    matrix_product(compute, product);
+    for (int run = 0; run < RUNS; run++) {
+        double start = time_monotonic_s();
+        for (int i = 0; i < repeats; i++)
+            matrix_product(compute, product);
+        seconds[run] = (time_monotonic_s() - start) / repeats;
+    }
+    qsort(seconds, RUNS, sizeof *seconds, bench_compare_doubles);
+    return operations / seconds[RUNS / 2] * 1e-9;
+}
+
+/* The limit is measured again beside each shape, since neighbours on a shared machine change it. */
+static void bench_type(struct compute *compute, const struct operands *in, bool json)
+{
+    const char *type = in->type == DTYPE_BF16 ? "bf16" : "f32";
+    double log_value = 0, log_fraction = 0;
+    for (size_t shape = 0; shape < SHAPE_COUNT; shape++) {
+        struct compute_peak peak = compute_measure_peak(compute);
+        double limit = in->type == DTYPE_BF16 ? peak.bf16_gflops : peak.f32_gflops;
+        for (int kind = 0; kind < KINDS; kind++) {
+            char name[96];
+            struct product product = product_of(shape, kind, in);
+            snprintf(name, sizeof name, "%s %zux%zux%zu %s", type, shapes[shape].tokens,
+                     shapes[shape].width, shapes[shape].outputs, kinds[kind]);
+            struct bench_row row = {"kernels", name, "GFLOP/s", median_gflops(compute, &product),
+                                    limit};
+            bench_print(&row, json);
+            log_value += log(row.value);
+            log_fraction += log(row.value / limit);
+        }
+    }
+    double count = SHAPE_COUNT * KINDS;
+    char name[96];
+    snprintf(name, sizeof name, "%s geometric mean of %d", type, SHAPE_COUNT * KINDS);
+    struct bench_row mean = {"kernels", name, "GFLOP/s", exp(log_value / count),
+                             exp((log_value - log_fraction) / count)};
+    bench_print(&mean, json);
+}
+
+static void fill(struct operands *f32, struct operands *bf16)
+{
+    struct random_key key = {1, RANDOM_TEST, 0};
+    float *const outs[] = {f32->a, f32->b};
+    uint16_t *const halves[] = {bf16->a, bf16->b};
+    for (size_t i = 0; i < LARGEST; i += 4) {
+        struct random_block block = random_philox(key, i);
+        for (size_t j = 0; j < 4; j++)
+            for (int k = 0; k < 2; k++) {
+                float value = (float)(int32_t)(block.word[j] << (7 * k)) * 0x1p-31f;
+                outs[k][i + j] = value;
+                halves[k][i + j] = bf16_from_f32(value);
+            }
+    }
+}
+
+static status bench_with(struct compute *compute, struct arena *arena, bool json,
+                         struct error *error)
+{
+    struct operands f32 = {.type = DTYPE_F32}, bf16 = {.type = DTYPE_BF16};
+    void **const blocks[] = {&f32.a, &f32.b, (void **)&f32.out, &bf16.a, &bf16.b};
+    const size_t sizes[] = {4, 4, 4, 2, 2};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        *blocks[i] = arena_alloc(arena, LARGEST, sizes[i], error);
+        if (!*blocks[i])
+            return error->code;
+    }
+    bf16.out = f32.out;
+    fill(&f32, &bf16);
+    bench_type(compute, &f32, json);
+    bench_type(compute, &bf16, json);
+    return OK;
+}
+
+status bench_kernels(bool json, int threads, struct error *error)
+{
+    ASSERT(error);
+    struct arena *arena = NULL;
+    struct compute *compute = NULL;
+    TRY(arena_create(&arena, 0, error));
+    status result = compute_create(&compute, threads, error);
+    if (result == OK)
+        result = bench_with(compute, arena, json, error);
+    compute_destroy(compute);
+    arena_destroy(arena);
+    return result;
+}

@@ -1,0 +1,49 @@
+/* rodnik bench: speed beside the limits of this machine. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/thread.h"
+#include "cli/bench.h"
+#include "cli/bench_train.h"
+
+int command_bench(int argc, char **argv)
+{
+    struct bench_train train = {
+        .shape = "gpt2-small", .batch = 4, .sequence = 256, .optimizer = "adamw"};
+    int64_t threads = 0;
+    const struct option table[] = {
+        {"json", OPTION_FLAG, &train.json, 0, 0, NULL, "one JSON object a row"},
+        {"shape", OPTION_STRING, &train.shape, 0, 0, "NAME",
+         "train: gpt2-small or 14m (default gpt2-small)"},
+        {"batch", OPTION_INT, &train.batch, 1, 4096, "N", "train: rows (default 4)"},
+        {"sequence", OPTION_INT, &train.sequence, 1, 65536, "N",
+         "train: tokens in a row (default 256)"},
+        {"optimizer", OPTION_STRING, &train.optimizer, 0, 0, "NAME",
+         "train: adamw or muon (default adamw)"},
+        {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
+    };
+    const struct command_help help = {
+        "rodnik bench kernels|train [options]",
+        "Measures matrix products or whole training steps; `limit` is the multiply-add peak of the "
+        "same run.",
+        "  rodnik bench kernels --json\n  rodnik bench train --shape 14m --batch 8 --sequence 256",
+        NULL};
+    struct options_result options;
+    struct error error = {0};
+    int exit_status;
+    if (!cli_options(&options, &exit_status, &help, table, sizeof table / sizeof *table, argc,
+                     argv))
+        return exit_status;
+    const char *what = options.positional_count == 1 ? options.positional[0] : "";
+    train.threads = cli_threads(threads);
+    if (strcmp(what, "kernels") == 0)
+        (void)!bench_kernels(train.json, train.threads, &error);
+    else if (strcmp(what, "train") == 0)
+        (void)!bench_train(&train, &error);
+    else
+        (void)!fail(&error, ERR_USAGE, "the benchmark is '%s', allowed are kernels and train",
+                    what);
+    return error.code ? cli_fail("bench", &error) : 0;
+}

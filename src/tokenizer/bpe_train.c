@@ -379,8 +379,8 @@ static status trained(struct tokenizer **out, const struct trainer *trainer, str
     for (uint32_t i = 0; i < TOKEN_SPECIAL_COUNT; i++)
         tokens[learnt + i] = view_of(tokenizer_special_texts[i]);
     struct tokenizer *tokenizer;
-    TRY(tokenizer_assemble(&tokenizer, name, tokens, learnt + TOKEN_SPECIAL_COUNT,
-                           TOKEN_SPECIAL_COUNT, arena, error));
+    struct token_list list = {tokens, learnt + TOKEN_SPECIAL_COUNT, TOKEN_SPECIAL_COUNT};
+    TRY(tokenizer_assemble(&tokenizer, name, list, arena, error));
     TRY(tokenizer_assemble_merges(tokenizer, name, (struct merge *)(void *)(uintptr_t)merges.data,
                                   merge_count(trainer), arena, error));
     *out = tokenizer;

@@ -67,21 +67,20 @@ static void index_specials(struct tokenizer *tokenizer)
     }
 }
 
-status tokenizer_assemble(struct tokenizer **out, const char *name, struct view *tokens,
-                          uint32_t vocabulary, uint32_t specials, struct arena *arena,
-                          struct error *error)
+status tokenizer_assemble(struct tokenizer **out, const char *name, struct token_list list,
+                          struct arena *arena, struct error *error)
 {
-    ASSERT(out && name && tokens && specials <= vocabulary);
-    ASSERT(vocabulary <= TOKENIZER_VOCABULARY_MAX);
+    ASSERT(out && name && list.tokens && list.specials <= list.count);
+    ASSERT(list.count <= TOKENIZER_VOCABULARY_MAX);
     struct tokenizer *tokenizer;
     TRY_ALLOC(tokenizer, arena, 1, error);
-    size_t slots = slots_for(vocabulary);
+    size_t slots = slots_for(list.count);
     TRY_ALLOC(tokenizer->token_slots, arena, slots, error);
     memset(tokenizer->token_slots, 0xFF, slots * sizeof *tokenizer->token_slots);
     tokenizer->token_mask = (uint32_t)slots - 1;
-    tokenizer->tokens = tokens;
-    tokenizer->vocabulary = vocabulary;
-    tokenizer->special_first = vocabulary - specials;
+    tokenizer->tokens = list.tokens;
+    tokenizer->vocabulary = list.count;
+    tokenizer->special_first = list.count - list.specials;
     TRY(index_tokens(tokenizer, name, error));
     TRY(index_bytes(tokenizer, name, error));
     index_specials(tokenizer);

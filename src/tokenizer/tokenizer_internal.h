@@ -29,12 +29,16 @@ struct tokenizer {
 
 extern const char *const tokenizer_special_texts[TOKEN_SPECIAL_COUNT];
 
-/* Makes a tokenizer of `vocabulary` tokens whose last `specials` are special: the table `tokens` is
- * taken as it is (in `arena`), checked for empty, too long and equal tokens and for single bytes
- * that are missing.  It has no merges yet.  `name` is what errors call it. */
-MUST_USE status tokenizer_assemble(struct tokenizer **out, const char *name, struct view *tokens,
-                                   uint32_t vocabulary, uint32_t specials, struct arena *arena,
-                                   struct error *error);
+struct token_list {
+    struct view *tokens;      /* [count] in the arena, by id */
+    uint32_t count, specials; /* of which the last are special */
+};
+
+/* Makes a tokenizer without merges of a list, which is taken as it is, after checking it for empty,
+ * too long and equal tokens and for single bytes that are missing.  `name` is what errors call it.
+ */
+MUST_USE status tokenizer_assemble(struct tokenizer **out, const char *name, struct token_list list,
+                                   struct arena *arena, struct error *error);
 /* Gives it its merges, whose results are looked up by their bytes; `merges` is taken. */
 MUST_USE status tokenizer_assemble_merges(struct tokenizer *tokenizer, const char *name,
                                           struct merge *merges, uint32_t count, struct arena *arena,

@@ -218,8 +218,8 @@ static status read_tokens(struct tokenizer **out, struct reader *reader, const c
     TRY(read_vocabulary(reader, vocabulary));
     for (const cJSON *item = added->child; item; item = item->next)
         TRY(read_special(reader, item));
-    return tokenizer_assemble(out, reader->name, reader->tokens, reader->vocabulary,
-                              reader->specials, reader->arena, reader->error);
+    struct token_list list = {reader->tokens, reader->vocabulary, reader->specials};
+    return tokenizer_assemble(out, reader->name, list, reader->arena, reader->error);
 }
 
 /* ---- merges ------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Hugging Face's `tokenizers` must read the tokenizer.json that rodnik writes and give the same ids.
-# usage: tests/scripts/tokenizer_hf_test.sh [build/rodnik]     prints "skipped: ..." without the package
+# usage: tests/scripts/tokenizer_hf_test.sh [build/rodnik]
+# Prints "skipped: ..." where the Python package cannot be installed.
 set -eu
 rodnik=$(realpath "${1:-build/rodnik}")
 here=$(dirname "$(realpath "$0")")
@@ -9,8 +10,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 if ! "$environment/bin/python" -c 'import tokenizers' 2>/dev/null; then
-    if ! { python3 -m venv "$environment" &&
-           "$environment/bin/pip" install -q --retries 0 --timeout 20 tokenizers; } >"$work/log" 2>&1; then
+    install() {
+        python3 -m venv "$environment" &&
+            "$environment/bin/pip" install -q --retries 0 --timeout 20 tokenizers
+    }
+    if ! install >"$work/log" 2>&1; then
         echo "skipped: the Python package tokenizers cannot be installed"
         exit 0
     fi

@@ -457,6 +457,9 @@ int command_tokenizer(int argc, char **argv)
         struct arena *arena;
         if (arena_create(&arena, 0, &error) != OK)
             return cli_fail("tokenizer", &error);
+        char name[32]; /* what messages call the command */
+        (void)snprintf(name, sizeof name, "tokenizer %s", verb);
+        argv[1] = name;
         int exit_status = verbs[i].run(argc - 1, argv + 1, arena);
         arena_destroy(arena);
         return exit_status;

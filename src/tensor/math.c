@@ -3,54 +3,50 @@
 #include <math.h>
 
 #include "base/error.h"
+
+/* The vector functions on one lane, so that there is one definition. */
+#define VECTOR_LANES 1
 #include "tensor/vector_math.h"
 
-/* One lane of the vector functions, so that there is one definition. */
+static float only_lane(v16 v)
+{
+    float out[LANES];
+    vstore(out, v);
+    return out[0];
+}
 
 float math_exp(float x)
 {
-    float out[LANES];
-    vstore(out, vexp(vset(x)));
-    return out[0];
+    return only_lane(vexp(vset(x)));
 }
 
 float math_log(float x)
 {
-    float out[LANES];
-    vstore(out, vlog(vset(x)));
-    return out[0];
+    return only_lane(vlog(vset(x)));
 }
 
 float math_tanh(float x)
 {
-    float out[LANES];
-    vstore(out, vtanh(vset(x)));
-    return out[0];
+    return only_lane(vtanh(vset(x)));
 }
 
 float math_sigmoid(float x)
 {
-    float out[LANES];
-    vstore(out, vsigmoid(vset(x)));
-    return out[0];
+    return only_lane(vsigmoid(vset(x)));
 }
 
 float math_sin(float x)
 {
     v16 sine, cosine;
-    float out[LANES];
     vsincos(&sine, &cosine, vset(x));
-    vstore(out, sine);
-    return out[0];
+    return only_lane(sine);
 }
 
 float math_cos(float x)
 {
     v16 sine, cosine;
-    float out[LANES];
     vsincos(&sine, &cosine, vset(x));
-    vstore(out, cosine);
-    return out[0];
+    return only_lane(cosine);
 }
 
 float math_rsqrt(float x)
@@ -106,7 +102,7 @@ void math_sincos_double(double *sine, double *cosine, double x)
     *cosine = cosines[quadrant & 3];
 }
 
-/* The root by Newton's method in double, which ends at a fixed point: only + * / */
+/* The largest double whose n-th power stays below x, by halving the interval. */
 double math_root(double x, int n)
 {
     ASSERT(x >= 1 && n >= 1);

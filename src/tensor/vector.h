@@ -1,13 +1,13 @@
 /* Sixteen floats as one value: the sixteen lanes of docs/numerics.md, with the same result on every
- * instruction set.
- * Included by kernel sources, which are compiled once per KERNEL_ISA (0 portable, 1 AVX2, 2
- * AVX-512, 3 AVX-512 BF16).
+ * instruction set.  Included by kernel sources, which are compiled once per KERNEL_ISA (0 portable,
+ * 1 AVX2, 2 AVX-512, 3 AVX-512 BF16).  The portable form may be narrowed: VECTOR_LANES 1 makes the
+ * same definitions scalar functions.
  *
- * Denormals: arithmetic flushes them (the thread's environment does it); loads, stores, selects and
- * integer operations pass
- * bits through.  Comparisons and vmax/vmin count a denormal as zero of either sign on every path,
- * because portable code meets
- * the same flushed inputs: results of arithmetic are never denormal. */
+ * Denormals: arithmetic, conversions and comparisons take them for zero and never give one (the
+ * thread's environment sees to it); loads, stores, selects, integer operations, widening and
+ * narrowing pass their bits through.  vmax adds zero to what it chose, so that it never gives one
+ * either: instruction sets differ in whether their own maximum does.
+ * Not a number: where a result is one, its sign and payload are not promised. */
 #ifndef RODNIK_TENSOR_VECTOR_H
 #define RODNIK_TENSOR_VECTOR_H
 
@@ -24,9 +24,16 @@
 #include <immintrin.h>
 #endif
 
-enum { LANES = 16 };
+#ifndef VECTOR_LANES
+#define VECTOR_LANES 16
+#endif
+enum { LANES = VECTOR_LANES };
+#if KERNEL_ISA > 0
+_Static_assert(LANES == 16, "only the portable form may be narrower");
+#endif
 
-/* clang-format off: one operation a line */
+/* One operation a line. */
+/* clang-format off */
 
 #if KERNEL_ISA >= 2
 
@@ -34,109 +41,36 @@ typedef __m512 v16;
 typedef __m512i i16;
 typedef __mmask16 mask16;
 
-static inline v16 vload(const float *x)
-{
-    return _mm512_loadu_ps(x);
-}
-static inline void vstore(float *x, v16 v)
-{
-    _mm512_storeu_ps(x, v);
-}
-static inline v16 vset(float x)
-{
-    return _mm512_set1_ps(x);
-}
-static inline v16 vadd(v16 a, v16 b)
-{
-    return _mm512_add_ps(a, b);
-}
-static inline v16 vsub(v16 a, v16 b)
-{
-    return _mm512_sub_ps(a, b);
-}
-static inline v16 vmul(v16 a, v16 b)
-{
-    return _mm512_mul_ps(a, b);
-}
-static inline v16 vdiv(v16 a, v16 b)
-{
-    return _mm512_div_ps(a, b);
-}
-static inline v16 vsqrt(v16 a)
-{
-    return _mm512_sqrt_ps(a);
-}
-static inline v16 vfma(v16 a, v16 b, v16 c)
-{
-    return _mm512_fmadd_ps(a, b, c);
-}
+static inline v16 vload(const float *x) { return _mm512_loadu_ps(x); }
+static inline void vstore(float *x, v16 v) { _mm512_storeu_ps(x, v); }
+static inline v16 vset(float x) { return _mm512_set1_ps(x); }
+static inline v16 vadd(v16 a, v16 b) { return _mm512_add_ps(a, b); }
+static inline v16 vsub(v16 a, v16 b) { return _mm512_sub_ps(a, b); }
+static inline v16 vmul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
+static inline v16 vdiv(v16 a, v16 b) { return _mm512_div_ps(a, b); }
+static inline v16 vsqrt(v16 a) { return _mm512_sqrt_ps(a); }
+static inline v16 vfma(v16 a, v16 b, v16 c) { return _mm512_fmadd_ps(a, b, c); }
 static inline v16 vmax(v16 a, v16 b)
 {
-    return _mm512_max_ps(a, b);
+    return _mm512_add_ps(_mm512_max_ps(a, b), _mm512_setzero_ps());
 }
-static inline v16 vmin(v16 a, v16 b)
-{
-    return _mm512_min_ps(a, b);
-}
-static inline mask16 vless(v16 a, v16 b)
-{
-    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
-}
-static inline v16 vselect(mask16 m, v16 yes, v16 no)
-{
-    return _mm512_mask_blend_ps(m, no, yes);
-}
-static inline i16 vbits(v16 a)
-{
-    return _mm512_castps_si512(a);
-}
-static inline v16 vfrom_bits(i16 a)
-{
-    return _mm512_castsi512_ps(a);
-}
-static inline i16 iset(int32_t x)
-{
-    return _mm512_set1_epi32(x);
-}
-static inline i16 iadd(i16 a, i16 b)
-{
-    return _mm512_add_epi32(a, b);
-}
-static inline i16 isub(i16 a, i16 b)
-{
-    return _mm512_sub_epi32(a, b);
-}
-static inline i16 iand(i16 a, i16 b)
-{
-    return _mm512_and_si512(a, b);
-}
-static inline i16 ior(i16 a, i16 b)
-{
-    return _mm512_or_si512(a, b);
-}
-static inline i16 ixor(i16 a, i16 b)
-{
-    return _mm512_xor_si512(a, b);
-}
-#define ishift_left(a, n)   _mm512_slli_epi32(a, n)
-#define ishift_right(a, n)  _mm512_srli_epi32(a, n)
+static inline mask16 vless(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+static inline v16 vselect(mask16 m, v16 yes, v16 no) { return _mm512_mask_blend_ps(m, no, yes); }
+static inline i16 vbits(v16 a) { return _mm512_castps_si512(a); }
+static inline v16 vfrom_bits(i16 a) { return _mm512_castsi512_ps(a); }
+static inline i16 iset(int32_t x) { return _mm512_set1_epi32(x); }
+static inline i16 iadd(i16 a, i16 b) { return _mm512_add_epi32(a, b); }
+static inline i16 isub(i16 a, i16 b) { return _mm512_sub_epi32(a, b); }
+static inline i16 iand(i16 a, i16 b) { return _mm512_and_si512(a, b); }
+static inline i16 ior(i16 a, i16 b) { return _mm512_or_si512(a, b); }
+static inline i16 ixor(i16 a, i16 b) { return _mm512_xor_si512(a, b); }
+#define ishift_left(a, n) _mm512_slli_epi32(a, n)
+#define ishift_right(a, n) _mm512_srli_epi32(a, n)
 #define ishift_signed(a, n) _mm512_srai_epi32(a, n)
-static inline i16 iload(const uint32_t *x)
-{
-    return _mm512_loadu_si512(x);
-}
-static inline void istore(uint32_t *x, i16 v)
-{
-    _mm512_storeu_si512(x, v);
-}
-static inline v16 vfrom_int(i16 a)
-{
-    return _mm512_cvtepi32_ps(a);
-}
-static inline i16 vround_int(v16 a)
-{
-    return _mm512_cvtps_epi32(a);
-}
+static inline i16 iload(const uint32_t *x) { return _mm512_loadu_si512(x); }
+static inline void istore(uint32_t *x, i16 v) { _mm512_storeu_si512(x, v); }
+static inline v16 vfrom_int(i16 a) { return _mm512_cvtepi32_ps(a); }
+static inline i16 vround_int(v16 a) { return _mm512_cvtps_epi32(a); }
 static inline v16 vwiden(const uint16_t *x)
 {
     __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)x);
@@ -155,64 +89,35 @@ static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 
 #elif KERNEL_ISA == 1
 
-typedef struct {
-    __m256 half[2];
-} v16;
-typedef struct {
-    __m256i half[2];
-} i16;
+typedef struct { __m256 half[2]; } v16;
+typedef struct { __m256i half[2]; } i16;
 typedef v16 mask16;
 
-#define EACH_HALF(type, expression)                                                                \
-    type r;                                                                                        \
-    for (int h = 0; h < 2; h++)                                                                    \
-        r.half[h] = (expression);                                                                  \
+#define EACH_HALF(type, expression) \
+    type r; \
+    for (int h = 0; h < 2; h++) \
+        r.half[h] = (expression); \
     return r
 
-static inline v16 vload(const float *x)
-{
-    EACH_HALF(v16, _mm256_loadu_ps(x + 8 * h));
-}
+static inline v16 vload(const float *x) { EACH_HALF(v16, _mm256_loadu_ps(x + 8 * h)); }
 static inline void vstore(float *x, v16 v)
 {
     _mm256_storeu_ps(x, v.half[0]);
     _mm256_storeu_ps(x + 8, v.half[1]);
 }
-static inline v16 vset(float x)
-{
-    EACH_HALF(v16, _mm256_set1_ps(x));
-}
-static inline v16 vadd(v16 a, v16 b)
-{
-    EACH_HALF(v16, _mm256_add_ps(a.half[h], b.half[h]));
-}
-static inline v16 vsub(v16 a, v16 b)
-{
-    EACH_HALF(v16, _mm256_sub_ps(a.half[h], b.half[h]));
-}
-static inline v16 vmul(v16 a, v16 b)
-{
-    EACH_HALF(v16, _mm256_mul_ps(a.half[h], b.half[h]));
-}
-static inline v16 vdiv(v16 a, v16 b)
-{
-    EACH_HALF(v16, _mm256_div_ps(a.half[h], b.half[h]));
-}
-static inline v16 vsqrt(v16 a)
-{
-    EACH_HALF(v16, _mm256_sqrt_ps(a.half[h]));
-}
+static inline v16 vset(float x) { EACH_HALF(v16, _mm256_set1_ps(x)); }
+static inline v16 vadd(v16 a, v16 b) { EACH_HALF(v16, _mm256_add_ps(a.half[h], b.half[h])); }
+static inline v16 vsub(v16 a, v16 b) { EACH_HALF(v16, _mm256_sub_ps(a.half[h], b.half[h])); }
+static inline v16 vmul(v16 a, v16 b) { EACH_HALF(v16, _mm256_mul_ps(a.half[h], b.half[h])); }
+static inline v16 vdiv(v16 a, v16 b) { EACH_HALF(v16, _mm256_div_ps(a.half[h], b.half[h])); }
+static inline v16 vsqrt(v16 a) { EACH_HALF(v16, _mm256_sqrt_ps(a.half[h])); }
 static inline v16 vfma(v16 a, v16 b, v16 c)
 {
     EACH_HALF(v16, _mm256_fmadd_ps(a.half[h], b.half[h], c.half[h]));
 }
 static inline v16 vmax(v16 a, v16 b)
 {
-    EACH_HALF(v16, _mm256_max_ps(a.half[h], b.half[h]));
-}
-static inline v16 vmin(v16 a, v16 b)
-{
-    EACH_HALF(v16, _mm256_min_ps(a.half[h], b.half[h]));
+    EACH_HALF(v16, _mm256_add_ps(_mm256_max_ps(a.half[h], b.half[h]), _mm256_setzero_ps()));
 }
 static inline mask16 vless(v16 a, v16 b)
 {
@@ -222,50 +127,17 @@ static inline v16 vselect(mask16 m, v16 yes, v16 no)
 {
     EACH_HALF(v16, _mm256_blendv_ps(no.half[h], yes.half[h], m.half[h]));
 }
-static inline i16 vbits(v16 a)
-{
-    EACH_HALF(i16, _mm256_castps_si256(a.half[h]));
-}
-static inline v16 vfrom_bits(i16 a)
-{
-    EACH_HALF(v16, _mm256_castsi256_ps(a.half[h]));
-}
-static inline i16 iset(int32_t x)
-{
-    EACH_HALF(i16, _mm256_set1_epi32(x));
-}
-static inline i16 iadd(i16 a, i16 b)
-{
-    EACH_HALF(i16, _mm256_add_epi32(a.half[h], b.half[h]));
-}
-static inline i16 isub(i16 a, i16 b)
-{
-    EACH_HALF(i16, _mm256_sub_epi32(a.half[h], b.half[h]));
-}
-static inline i16 iand(i16 a, i16 b)
-{
-    EACH_HALF(i16, _mm256_and_si256(a.half[h], b.half[h]));
-}
-static inline i16 ior(i16 a, i16 b)
-{
-    EACH_HALF(i16, _mm256_or_si256(a.half[h], b.half[h]));
-}
-static inline i16 ixor(i16 a, i16 b)
-{
-    EACH_HALF(i16, _mm256_xor_si256(a.half[h], b.half[h]));
-}
-static inline i16 ishift_left(i16 a, int n)
-{
-    EACH_HALF(i16, _mm256_slli_epi32(a.half[h], n));
-}
-static inline i16 ishift_right(i16 a, int n)
-{
-    EACH_HALF(i16, _mm256_srli_epi32(a.half[h], n));
-}
-static inline i16 ishift_signed(i16 a, int n)
-{
-    EACH_HALF(i16, _mm256_srai_epi32(a.half[h], n));
-}
+static inline i16 vbits(v16 a) { EACH_HALF(i16, _mm256_castps_si256(a.half[h])); }
+static inline v16 vfrom_bits(i16 a) { EACH_HALF(v16, _mm256_castsi256_ps(a.half[h])); }
+static inline i16 iset(int32_t x) { EACH_HALF(i16, _mm256_set1_epi32(x)); }
+static inline i16 iadd(i16 a, i16 b) { EACH_HALF(i16, _mm256_add_epi32(a.half[h], b.half[h])); }
+static inline i16 isub(i16 a, i16 b) { EACH_HALF(i16, _mm256_sub_epi32(a.half[h], b.half[h])); }
+static inline i16 iand(i16 a, i16 b) { EACH_HALF(i16, _mm256_and_si256(a.half[h], b.half[h])); }
+static inline i16 ior(i16 a, i16 b) { EACH_HALF(i16, _mm256_or_si256(a.half[h], b.half[h])); }
+static inline i16 ixor(i16 a, i16 b) { EACH_HALF(i16, _mm256_xor_si256(a.half[h], b.half[h])); }
+static inline i16 ishift_left(i16 a, int n) { EACH_HALF(i16, _mm256_slli_epi32(a.half[h], n)); }
+static inline i16 ishift_right(i16 a, int n) { EACH_HALF(i16, _mm256_srli_epi32(a.half[h], n)); }
+static inline i16 ishift_signed(i16 a, int n) { EACH_HALF(i16, _mm256_srai_epi32(a.half[h], n)); }
 static inline i16 iload(const uint32_t *x)
 {
     EACH_HALF(i16, _mm256_loadu_si256((const __m256i *)(const void *)(x + 8 * h)));
@@ -275,25 +147,19 @@ static inline void istore(uint32_t *x, i16 v)
     _mm256_storeu_si256((__m256i *)(void *)x, v.half[0]);
     _mm256_storeu_si256((__m256i *)(void *)(x + 8), v.half[1]);
 }
-static inline v16 vfrom_int(i16 a)
-{
-    EACH_HALF(v16, _mm256_cvtepi32_ps(a.half[h]));
-}
-static inline i16 vround_int(v16 a)
-{
-    EACH_HALF(i16, _mm256_cvtps_epi32(a.half[h]));
-}
+static inline v16 vfrom_int(i16 a) { EACH_HALF(v16, _mm256_cvtepi32_ps(a.half[h])); }
+static inline i16 vround_int(v16 a) { EACH_HALF(i16, _mm256_cvtps_epi32(a.half[h])); }
 static inline v16 vwiden(const uint16_t *x)
 {
-    EACH_HALF(
-        v16, _mm256_castsi256_ps(_mm256_slli_epi32(
-                 _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(x + 8 * h))),
-                 16)));
+    EACH_HALF(v16, _mm256_castsi256_ps(_mm256_slli_epi32(
+                       _mm256_cvtepu16_epi32(
+                           _mm_loadu_si128((const __m128i *)(const void *)(x + 8 * h))),
+                       16)));
 }
 static inline void vstore_high_halves(uint16_t *x, i16 v)
 {
-    __m256i packed =
-        _mm256_packus_epi32(_mm256_srli_epi32(v.half[0], 16), _mm256_srli_epi32(v.half[1], 16));
+    __m256i packed = _mm256_packus_epi32(_mm256_srli_epi32(v.half[0], 16),
+                                         _mm256_srli_epi32(v.half[1], 16));
     _mm256_storeu_si256((__m256i *)(void *)x, _mm256_permute4x64_epi64(packed, 0xD8));
 }
 static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
@@ -305,177 +171,102 @@ static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 
 #else /* portable: loops that compilers turn into whatever vectors the machine has */
 
-typedef struct {
-    float lane[LANES];
-} v16;
-typedef struct {
-    uint32_t lane[LANES];
-} i16;
+typedef struct { float lane[LANES]; } v16;
+typedef struct { uint32_t lane[LANES]; } i16;
 typedef i16 mask16;
 
-#define EACH_LANE(type, expression)                                                                \
-    type r;                                                                                        \
-    for (int j = 0; j < LANES; j++)                                                                \
-        r.lane[j] = (expression);                                                                  \
+/* Inlined by the hundred into one function these loops would keep a sanitizing compiler busy for
+ * minutes. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PORTABLE static __attribute__((noinline, unused))
+#else
+#define PORTABLE static inline
+#endif
+
+#define EACH_LANE(type, expression) \
+    type r; \
+    for (int j = 0; j < LANES; j++) \
+        r.lane[j] = (expression); \
     return r
 
-static inline uint32_t lane_bits(float x)
+PORTABLE uint32_t lane_bits(float x)
 {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
-static inline float lane_float(uint32_t bits)
+PORTABLE float lane_float(uint32_t bits)
 {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
-static inline v16 vload(const float *x)
-{
-    EACH_LANE(v16, x[j]);
-}
-static inline void vstore(float *x, v16 v)
-{
-    memcpy(x, v.lane, sizeof v.lane);
-}
-static inline v16 vset(float x)
-{
-    EACH_LANE(v16, x);
-}
-static inline v16 vadd(v16 a, v16 b)
-{
-    EACH_LANE(v16, a.lane[j] + b.lane[j]);
-}
-static inline v16 vsub(v16 a, v16 b)
-{
-    EACH_LANE(v16, a.lane[j] - b.lane[j]);
-}
-static inline v16 vmul(v16 a, v16 b)
-{
-    EACH_LANE(v16, a.lane[j] * b.lane[j]);
-}
-static inline v16 vdiv(v16 a, v16 b)
-{
-    EACH_LANE(v16, a.lane[j] / b.lane[j]);
-}
-static inline v16 vsqrt(v16 a)
-{
-    EACH_LANE(v16, __builtin_sqrtf(a.lane[j]));
-}
-static inline v16 vfma(v16 a, v16 b, v16 c)
+PORTABLE v16 vload(const float *x) { EACH_LANE(v16, x[j]); }
+PORTABLE void vstore(float *x, v16 v) { memcpy(x, v.lane, sizeof v.lane); }
+PORTABLE v16 vset(float x) { EACH_LANE(v16, x); }
+PORTABLE v16 vadd(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] + b.lane[j]); }
+PORTABLE v16 vsub(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] - b.lane[j]); }
+PORTABLE v16 vmul(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] * b.lane[j]); }
+PORTABLE v16 vdiv(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] / b.lane[j]); }
+PORTABLE v16 vsqrt(v16 a) { EACH_LANE(v16, __builtin_sqrtf(a.lane[j])); }
+PORTABLE v16 vfma(v16 a, v16 b, v16 c)
 {
     EACH_LANE(v16, __builtin_fmaf(a.lane[j], b.lane[j], c.lane[j]));
 }
-/* As x86 does: the second operand when either is not a number. */
-static inline v16 vmax(v16 a, v16 b)
+/* The second operand when either is not a number, as x86 has it; a zero is positive. */
+PORTABLE v16 vmax(v16 a, v16 b)
 {
-    EACH_LANE(v16, a.lane[j] > b.lane[j] ? a.lane[j] : b.lane[j]);
+    EACH_LANE(v16, (a.lane[j] > b.lane[j] ? a.lane[j] : b.lane[j]) + 0.0f);
 }
-static inline v16 vmin(v16 a, v16 b)
-{
-    EACH_LANE(v16, a.lane[j] < b.lane[j] ? a.lane[j] : b.lane[j]);
-}
-static inline mask16 vless(v16 a, v16 b)
-{
-    EACH_LANE(mask16, a.lane[j] < b.lane[j] ? ~0u : 0u);
-}
-static inline v16 vselect(mask16 m, v16 yes, v16 no)
+PORTABLE mask16 vless(v16 a, v16 b) { EACH_LANE(mask16, a.lane[j] < b.lane[j] ? ~0u : 0u); }
+PORTABLE v16 vselect(mask16 m, v16 yes, v16 no)
 {
     EACH_LANE(v16, m.lane[j] ? yes.lane[j] : no.lane[j]);
 }
-static inline i16 vbits(v16 a)
-{
-    EACH_LANE(i16, lane_bits(a.lane[j]));
-}
-static inline v16 vfrom_bits(i16 a)
-{
-    EACH_LANE(v16, lane_float(a.lane[j]));
-}
-static inline i16 iset(int32_t x)
-{
-    EACH_LANE(i16, (uint32_t)x);
-}
-static inline i16 iadd(i16 a, i16 b)
-{
-    EACH_LANE(i16, a.lane[j] + b.lane[j]);
-}
-static inline i16 isub(i16 a, i16 b)
-{
-    EACH_LANE(i16, a.lane[j] - b.lane[j]);
-}
-static inline i16 iand(i16 a, i16 b)
-{
-    EACH_LANE(i16, a.lane[j] & b.lane[j]);
-}
-static inline i16 ior(i16 a, i16 b)
-{
-    EACH_LANE(i16, a.lane[j] | b.lane[j]);
-}
-static inline i16 ixor(i16 a, i16 b)
-{
-    EACH_LANE(i16, a.lane[j] ^ b.lane[j]);
-}
-static inline i16 ishift_left(i16 a, int n)
-{
-    EACH_LANE(i16, a.lane[j] << n);
-}
-static inline i16 ishift_right(i16 a, int n)
-{
-    EACH_LANE(i16, a.lane[j] >> n);
-}
-static inline i16 ishift_signed(i16 a, int n)
+PORTABLE i16 vbits(v16 a) { EACH_LANE(i16, lane_bits(a.lane[j])); }
+PORTABLE v16 vfrom_bits(i16 a) { EACH_LANE(v16, lane_float(a.lane[j])); }
+PORTABLE i16 iset(int32_t x) { EACH_LANE(i16, (uint32_t)x); }
+PORTABLE i16 iadd(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] + b.lane[j]); }
+PORTABLE i16 isub(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] - b.lane[j]); }
+PORTABLE i16 iand(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] & b.lane[j]); }
+PORTABLE i16 ior(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] | b.lane[j]); }
+PORTABLE i16 ixor(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] ^ b.lane[j]); }
+PORTABLE i16 ishift_left(i16 a, int n) { EACH_LANE(i16, a.lane[j] << n); }
+PORTABLE i16 ishift_right(i16 a, int n) { EACH_LANE(i16, a.lane[j] >> n); }
+PORTABLE i16 ishift_signed(i16 a, int n)
 {
     EACH_LANE(i16, (uint32_t)((int32_t)a.lane[j] >> n));
 }
-static inline i16 iload(const uint32_t *x)
+PORTABLE i16 iload(const uint32_t *x) { EACH_LANE(i16, x[j]); }
+PORTABLE void istore(uint32_t *x, i16 v) { memcpy(x, v.lane, sizeof v.lane); }
+PORTABLE v16 vfrom_int(i16 a) { EACH_LANE(v16, (float)(int32_t)a.lane[j]); }
+/* To nearest, ties to even; INT32_MIN for what does not fit and for not a number, as x86 has it. */
+PORTABLE i16 vround_int(v16 a)
 {
-    EACH_LANE(i16, x[j]);
-}
-static inline void istore(uint32_t *x, i16 v)
-{
-    memcpy(x, v.lane, sizeof v.lane);
-}
-static inline v16 vfrom_int(i16 a)
-{
-    EACH_LANE(v16, (float)(int32_t)a.lane[j]);
-}
-/* To nearest, ties to even, by adding and taking away 1.5 * 2^23: for |x| < 2^22. */
-static inline i16 vround_int(v16 a)
-{
-    EACH_LANE(i16, a.lane[j] == a.lane[j]
-                       ? (uint32_t)(int32_t)((a.lane[j] + 12582912.0f) - 12582912.0f)
+    EACH_LANE(i16, a.lane[j] >= -0x1p31f && a.lane[j] < 0x1p31f
+                       ? (uint32_t)(int32_t)__builtin_rintf(a.lane[j])
                        : 0x80000000u);
 }
-static inline v16 vwiden(const uint16_t *x)
-{
-    EACH_LANE(v16, lane_float((uint32_t)x[j] << 16));
-}
-static inline void vstore_high_halves(uint16_t *x, i16 v)
+PORTABLE v16 vwiden(const uint16_t *x) { EACH_LANE(v16, lane_float((uint32_t)x[j] << 16)); }
+PORTABLE void vstore_high_halves(uint16_t *x, i16 v)
 {
     for (int j = 0; j < LANES; j++)
         x[j] = (uint16_t)(v.lane[j] >> 16);
 }
-static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
+PORTABLE v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 {
     EACH_LANE(v16, lane_float(a.lane[j] != a.lane[j] ? if_nan.lane[j] : otherwise.lane[j]));
 }
 
 #endif
 
-static inline v16 vzero(void)
-{
-    return vset(0);
-}
+static inline v16 vzero(void) { return vset(0); }
 /* clang-format on */
 
 /* ---- the first n lanes (0 < n <= 16); the others read as zero and are not written ---- */
 
 #if KERNEL_ISA >= 2
-static inline mask16 first_lanes(size_t n)
-{
-    return (mask16)((1u << n) - 1);
-}
+static inline mask16 first_lanes(size_t n) { return (mask16)((1u << n) - 1); }
 static inline v16 vload_part(const float *x, size_t n)
 {
     return _mm512_maskz_loadu_ps(first_lanes(n), x);
@@ -561,11 +352,12 @@ static inline float vsum(v16 v)
 {
     float x[LANES];
     vstore(x, v);
-    for (int half = 8; half; half /= 2)
+    for (int half = LANES / 2; half; half /= 2)
         for (int j = 0; j < half; j++)
             x[j] = x[j] + x[j + half];
     return x[0];
 }
+/* Of numbers; a zero is positive. */
 static inline float vmaximum(v16 v)
 {
     float x[LANES];
@@ -573,7 +365,7 @@ static inline float vmaximum(v16 v)
     float best = x[0];
     for (int j = 1; j < LANES; j++)
         best = best > x[j] ? best : x[j];
-    return best;
+    return best + 0.0f;
 }
 
 #endif

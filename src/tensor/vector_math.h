@@ -1,7 +1,6 @@
-/* exp, log, tanh, sigmoid, sin, cos on sixteen lanes: the one definition that tensor/math.c applies
- * to single values too.
- * Polynomials by Horner's rule in fma; arguments reduced as stated at each.  Errors in ulp stand in
- * tensor/math.h. */
+/* exp, log, tanh, sigmoid, sin, cos on sixteen lanes; tensor/math.c applies the same definitions to
+ * single values.  Polynomials by Horner's rule in fma; arguments reduced as stated at each.  Errors
+ * in units in the last place stand in tensor/math.h. */
 #ifndef RODNIK_TENSOR_VECTOR_MATH_H
 #define RODNIK_TENSOR_VECTOR_MATH_H
 
@@ -18,7 +17,8 @@ static inline v16 vpower_of_two(i16 n)
 static inline v16 vexp(v16 x)
 {
     v16 low = vset(-87.3365447f), high = vset(88.7228394f);
-    v16 bounded = vmin(high, vmax(low, x)); /* NaN gives NaN: the second operand */
+    mask16 under = vless(x, low), over = vless(high, x);
+    v16 bounded = vselect(under, low, vselect(over, high, x));
     i16 n = vround_int(vmul(bounded, vset(1.44269504f)));
     v16 count = vfrom_int(n);
     v16 r = vfma(count, vset(-0.693359375f), bounded);
@@ -33,8 +33,7 @@ static inline v16 vexp(v16 x)
     /* two factors, since 2^128 alone is not a float */
     i16 half = ishift_signed(n, 1);
     v16 result = vmul(vmul(p, vpower_of_two(half)), vpower_of_two(isub(n, half)));
-    result = vselect(vless(x, low), vzero(), result);
-    return vselect(vless(high, x), vset(__builtin_inff()), result);
+    return vselect(under, vzero(), vselect(over, vset(__builtin_inff()), result));
 }
 
 /* log(x) = e ln 2 + log(m), m in [sqrt(1/2), sqrt(2)) (Cephes' polynomial).
@@ -87,8 +86,8 @@ static inline v16 vtanh(v16 x)
     return vselect(vless(a, vset(0.625f)), small, large);
 }
 
-/* sin and cos for |x| <= 8192: q = round(x * 2 / pi), r = x - q pi / 2 in three parts, |r| <=
- * 0.7854. */
+/* sin and cos for |x| <= 8192: q = round(x * 2 / pi), r = x - q pi / 2 in three parts,
+ * |r| <= 0.7854. */
 static inline void vsincos(v16 *sine, v16 *cosine, v16 x)
 {
     i16 q = vround_int(vmul(x, vset(0.636619772f)));

@@ -2,34 +2,31 @@
  * steps.
  *
  * The same bits on every instruction set, thread count and process count: each output element is
- * one chain of operations in
- * the order stated here and in docs/numerics.md; SIMD lanes and threads split outputs, never a
- * chain.  reference.c computes
- * the same in plain loops and is the judge in tests.
+ * one chain of operations in the order stated here and in docs/numerics.md; SIMD lanes and threads
+ * split outputs, never a chain.  reference.c computes the same in plain loops and is the judge in
+ * tests.
  *
  * Not for: what a model is made of (model/), where memory comes from (arenas of the caller).
+ *
  * Arrays are row-major, borrowed, 64-byte aligned at their first element for best speed (not
- * required).  Programmers' errors
- * (shapes that don't fit) ASSERT; operations never fail otherwise.  One thread at a time per
- * `struct compute`. */
+ * required).  Programmers' errors (shapes that don't fit) ASSERT; operations never fail otherwise.
+ * One thread at a time per `struct compute`. */
 #ifndef RODNIK_TENSOR_OPS_H
 #define RODNIK_TENSOR_OPS_H
 
 #include "base/arena.h"
 #include "base/thread.h"
 
-/* ---- the machine---- */
+/* ---- the machine ---- */
 
 enum isa { ISA_SCALAR, ISA_AVX2, ISA_AVX512, ISA_AVX512BF16, ISA_COUNT };
 
 struct compute; /* a thread pool, the chosen instruction set, scratch memory per thread */
 
 /* threads 0: all processors allowed.  The instruction set is the best of this machine, capped by
- * the environment variable
- * RODNIK_ISA (scalar, avx2, avx512, avx512bf16); an unknown name is ERR_USAGE.  avx512bf16 allows
- * the bf16 dot instruction
- * but uses it only where it is faster than two fused multiply-adds (same bits, so the choice is
- * free). */
+ * the environment variable RODNIK_ISA (scalar, avx2, avx512, avx512bf16); an unknown name is
+ * ERR_USAGE.  avx512bf16 allows the bf16 dot instruction but uses it only where it is faster than
+ * two fused multiply-adds (same bits, so the choice is free). */
 MUST_USE status compute_create(struct compute **out, int threads, struct error *error);
 void compute_destroy(struct compute *compute);
 enum isa compute_isa(const struct compute *compute);
@@ -38,27 +35,26 @@ int compute_threads(const struct compute *compute);
 struct thread_pool *compute_pool(struct compute *compute);
 
 /* Highest multiply-add rate of all threads right now in GFLOP/s, by register-only loops, for
- * benchmarks: fp32 FMA of the best
- * allowed width, and bf16 products by the fastest instruction sequence with the canonical result.
- * */
+ * benchmarks: fp32 FMA of the best allowed width, and bf16 products by the fastest instruction
+ * sequence with the canonical result; and how fast memory is read. */
 struct compute_peak {
     double f32_gflops, bf16_gflops, read_gbytes;
 };
 struct compute_peak compute_measure_peak(struct compute *compute);
 
-/* ---- types---- */
+/* ---- types ---- */
 
 enum dtype { DTYPE_F32, DTYPE_BF16 };
 size_t dtype_bytes(enum dtype type);
 
-struct array {
+struct array { /* written by the operation */
     void *data;
     enum dtype type;
-}; /* written by the operation */
-struct const_array {
+};
+struct const_array { /* read only */
     const void *data;
     enum dtype type;
-}; /* read only */
+};
 
 uint16_t bf16_from_f32(float value); /* round to nearest even on the bits; NaN stays NaN */
 float f32_from_bf16(uint16_t value);
@@ -103,12 +99,11 @@ MUST_USE status matrix_pack(struct packed_matrix *out, struct compute *compute, 
 void matrix_product_packed(struct compute *compute, float *out, size_t out_stride, const void *x,
                            size_t rows, const struct packed_matrix *b);
 
-/* ---- element- and row-wise operations
- * ------------------------------------------------------------------------------- */
+/* ---- element- and row-wise operations ---- */
+
 /* Sums along a row: sixteen virtual lanes, lane j takes elements j, j+16, ... in order, then the
- * tree j + j+8, j + j+4,
- * j + j+2, j + j+1.  Sums down a column (weight gradients): a chain over rows, ascending, from the
- * old value. */
+ * tree j + j+8, j + j+4, j + j+2, j + j+1.  Sums down a column (weight gradients): a chain over
+ * rows, ascending, from the old value. */
 
 /* out [count, width] = table[token], out f32; table f32 [vocabulary, width] */
 void embedding_forward(struct compute *compute, float *out, const float *table,
@@ -117,11 +112,10 @@ void embedding_forward(struct compute *compute, float *out, const float *table,
 void embedding_backward(struct compute *compute, float *grad_table, const float *grad_out,
                         const uint32_t *tokens, size_t count, size_t width);
 
-/* RMSNorm (Zhang & Sennrich 2019): scale = 1 / sqrt(sum(x^2) / width + epsilon), out = (x * scale)
- * * weight.
- * x f32 rows with x_stride elements between them; out contiguous [rows, width] with out_stride;
- * scale [rows] is kept for the
- * backward pass (NULL: not kept).  weight f32 [width]. */
+/* RMSNorm (Zhang & Sennrich 2019): out = (x * scale) * weight with
+ * scale = 1 / sqrt(sum(x^2) / width + epsilon).
+ *   x f32 [rows, width], x_stride elements between rows;  out [rows, width], out_stride
+ *   weight f32 [width];  scale f32 [rows] is kept for the backward pass (NULL: not kept) */
 struct rmsnorm {
     size_t rows, width;
     size_t x_stride, out_stride;
@@ -129,8 +123,8 @@ struct rmsnorm {
 };
 void rmsnorm_forward(struct compute *compute, const struct rmsnorm *shape, struct array out,
                      float *scale, const float *x, const float *weight);
-/* grad_x (f32, x_stride; added to if accumulate, may alias grad_out when not) and grad_weight
- * [width] (always added to, by the column chain). */
+/* grad_x f32 with x_stride (added to if accumulate, else overwritten and may be grad_out itself);
+ * grad_weight f32 [width] (always added to, by the column chain).  grad_out f32 with out_stride. */
 struct rmsnorm_gradients {
     float *grad_x;
     float *grad_weight;
@@ -141,26 +135,23 @@ void rmsnorm_backward(struct compute *compute, const struct rmsnorm *shape,
                       const float *weight, const float *scale);
 
 /* Rotary embeddings (Su et al. 2021), half-rotation layout: pair (i, i + head_size/2) of each head
- * turns by
- * position * theta^(-2i/head_size).  In place on f32 [rows, heads, head_size] with row_stride
- * elements between rows.
- * table: cosines then sines [positions, head_size] = [position][cos half | sin half], from
- * rotary_table.
- * inverse: turns back, which is the backward pass. */
+ * turns by position * theta^(-2i/head_size).  In place.
+ *   x f32 [rows, heads, head_size], row_stride elements between rows
+ *   table f32 [positions, head_size], each row the cosines, then the sines, from rotary_table
+ *   inverse: turns back, which is the backward pass */
 MUST_USE status rotary_table(float **out, size_t positions, size_t head_size, double theta,
                              struct arena *arena, struct error *error);
 struct rotary {
     size_t rows, heads, head_size, row_stride;
     const float *table;
-    const uint32_t *positions /* [rows] */;
+    const uint32_t *positions; /* [rows] */
     bool inverse;
 };
 void rotary_apply(struct compute *compute, float *x, const struct rotary *rotary);
 
 /* Causal grouped-query attention with online softmax over key blocks of 64 in ascending absolute
  * position (Dao et al. 2022), scores scaled by 1/sqrt(head_size).  Per sequence: queries at
- * positions
- * query_first .. query_first + queries - 1 see the keys first_key[position] .. position.
+ * positions query_first .. query_first + queries - 1 see the keys first_key[position] .. position.
  *   query  f32 [sequences, queries, heads, head_size], query_stride elements between positions
  *   key, value f32 [sequences, keys, kv_heads, head_size], kv_stride between positions,
  *          kv_sequence_stride between sequences (queries: queries * query_stride)
@@ -180,8 +171,7 @@ struct attention_inputs {
 void attention_forward(struct compute *compute, const struct attention *shape, struct array out,
                        float *log_sum, const struct attention_inputs *in);
 /* Training only (query_first 0, queries == keys).  grad_query, grad_key, grad_value f32 have the
- * layout
- * of the inputs and are overwritten.  out is what forward wrote (its type), grad_out f32
+ * layout of the inputs and are overwritten.  out is what forward wrote (its type), grad_out f32
  * [sequences, queries, heads * head_size]. */
 struct attention_gradients {
     float *grad_query, *grad_key, *grad_value;
@@ -202,16 +192,16 @@ void swiglu_backward(struct compute *compute, struct array grad_gate_up, const f
 /* out[i] += x[i] */
 void residual_add(struct compute *compute, float *out, const float *x, size_t count);
 
-/* ---- loss---- */
+/* ---- loss ---- */
 
 /* Next-token cross-entropy over the vocabulary, in chunks of rows so that the full logits never
  * stand in memory.
- *   x [rows, width] of type T, head [vocabulary, width] of type T; target u32 [rows], TARGET_NONE
- * rows count nothing
+ *   x [rows, width] of type T, head [vocabulary, width] of type T
+ *   target u32 [rows], rows with TARGET_NONE count nothing
  *   loss f32 [rows]: -log p(target), 0 where there is none
- *   grad_x f32 [rows, width] (overwritten) and grad_head f32 [vocabulary, width] (added to) = d(sum of loss * grad_scale);
- *   both NULL: only the loss is computed
- * scratch: cross_entropy_scratch_bytes(...) bytes. */
+ *   grad_x f32 [rows, width] (overwritten) and grad_head f32 [vocabulary, width] (added to) are the
+ *   gradients of sum(loss) * grad_scale; both NULL: only the loss is computed
+ *   scratch: cross_entropy_scratch_bytes(...) bytes */
 #define TARGET_NONE UINT32_MAX
 struct cross_entropy {
     size_t rows, width, vocabulary;
@@ -224,7 +214,7 @@ size_t cross_entropy_scratch_bytes(enum dtype type, size_t vocabulary);
 void cross_entropy(struct compute *compute, const struct cross_entropy *in, float *loss,
                    float *grad_x, float *grad_head);
 
-/* ---- optimizers and sums---- */
+/* ---- optimizers and sums ---- */
 
 /* Sum of x[i]^2 and of x[i]: blocks of 4,096 elements by the lane rule, block sums again by the
  * lane rule over blocks. */
@@ -236,8 +226,8 @@ void scale_array(struct compute *compute, float *x, float factor, size_t count);
 /* out[i] = a[i] + b[i]; out may be a */
 void add_arrays(struct compute *compute, float *out, const float *a, const float *b, size_t count);
 
-/* AdamW (Loshchilov & Hutter 2019) with decoupled decay.  step counts from 1.  copy: bf16 working
- * copy refreshed too, or NULL. */
+/* AdamW (Loshchilov & Hutter 2019) with decoupled decay.  step counts from 1.  copy: a bf16 working
+ * copy to refresh too, or NULL. */
 struct adamw {
     float learning_rate, beta1, beta2, epsilon, weight_decay, grad_scale;
     int64_t step;
@@ -250,11 +240,9 @@ void adamw_step(struct compute *compute, const struct adamw *settings,
                 const struct adamw_state *state, const float *gradient, size_t count);
 
 /* Muon (Jordan et al. 2024): momentum with Nesterov, orthogonalised by five Newton-Schulz steps
- * (3.4445, -4.7750, 2.0315) in
- * bf16 products, applied with factor learning_rate * 0.2 * sqrt(max(rows, columns)) (Liu et al.
- * 2025, so that AdamW's rates
- * and decay carry over).  weight, momentum f32 [rows, columns]; scratch: muon_scratch_bytes(rows,
- * columns). */
+ * (3.4445, -4.7750, 2.0315) in bf16 products, applied with factor learning_rate * 0.2 *
+ * sqrt(max(rows, columns)) (Liu et al. 2025, so that AdamW's rates and decay carry over).  weight,
+ * momentum f32 [rows, columns]; scratch: muon_scratch_bytes(rows, columns). */
 struct muon {
     float learning_rate, momentum, weight_decay, grad_scale;
     size_t rows, columns;
@@ -269,8 +257,7 @@ void muon_step(struct compute *compute, const struct muon *settings, const struc
                const float *gradient);
 
 /* Normal deviates for initial weights: out[i] = standard_deviation * N(0, 1) from Philox (seed,
- * RANDOM_INIT, stream, i) by
- * Box-Muller with the functions of tensor/math.h. */
+ * RANDOM_INIT, stream, i) by Box-Muller with the functions of tensor/math.h. */
 void random_normal(struct compute *compute, float *out, size_t count, float standard_deviation,
                    uint64_t seed, uint64_t stream);
 

@@ -331,8 +331,7 @@ struct deviates {
 };
 
 /* A group of 32 deviates comes from 16 pairs of words: block i of the group gives the pairs 2i and
- * 2i + 1.  Deviate j of the
- * group is the cosine of pair j, deviate 16 + j the sine. */
+ * 2i + 1.  Deviate j of the group is the cosine of pair j, deviate 16 + j the sine. */
 enum { GROUP = 32 };
 
 static void run_normal(void *context, size_t begin, size_t end, int thread)

@@ -11,18 +11,22 @@ extern const struct row_kernels row_kernels_scalar, row_kernels_avx2, row_kernel
     row_kernels_avx512bf16;
 extern const struct attention_kernels attention_kernels_scalar, attention_kernels_avx2,
     attention_kernels_avx512, attention_kernels_avx512bf16;
+extern const struct vector_kernels vector_kernels_scalar, vector_kernels_avx2,
+    vector_kernels_avx512, vector_kernels_avx512bf16;
 
 struct kernels {
     const char *name;
     const struct gemm_kernels *gemm;
     const struct row_kernels *row;
     const struct attention_kernels *attention;
+    const struct vector_kernels *vector;
 };
 
+/* clang-format off */
 #define KERNELS(isa)                                                                               \
-    {                                                                                              \
-#isa, &gemm_kernels_##isa, &row_kernels_##isa, &attention_kernels_##isa                    \
-    }
+    {.name = #isa, .gemm = &gemm_kernels_##isa, .row = &row_kernels_##isa,                         \
+     .attention = &attention_kernels_##isa, .vector = &vector_kernels_##isa}
+/* clang-format on */
 static const struct kernels all_kernels[ISA_COUNT] = {
     [ISA_SCALAR] = KERNELS(scalar),
 #if defined(__x86_64__)
@@ -30,9 +34,9 @@ static const struct kernels all_kernels[ISA_COUNT] = {
     [ISA_AVX512] = KERNELS(avx512),
     [ISA_AVX512BF16] = KERNELS(avx512bf16),
 #else
-    [ISA_AVX2] = {"avx2", NULL, NULL, NULL},
-    [ISA_AVX512] = {"avx512", NULL, NULL, NULL},
-    [ISA_AVX512BF16] = {"avx512bf16", NULL, NULL, NULL},
+    [ISA_AVX2] = {.name = "avx2"},
+    [ISA_AVX512] = {.name = "avx512"},
+    [ISA_AVX512BF16] = {.name = "avx512bf16"},
 #endif
 };
 
@@ -87,8 +91,7 @@ static double rate_of(double (*loop)(size_t rounds), size_t rounds)
 }
 
 /* Some processors run the bf16 dot instruction at half the rate of multiply-adds, some at twice the
- * rate.  The result has the
- * same bits either way, so a millisecond of measuring decides. */
+ * rate.  The result has the same bits either way, so a millisecond of measuring decides. */
 static bool measure_dot(const struct gemm_kernels *gemm)
 {
     enum { ROUNDS = 4000 };
@@ -194,6 +197,7 @@ static status compute_fill(struct compute *compute, int threads, struct error *e
     compute->gemm = kernels->gemm;
     compute->row = kernels->row;
     compute->attention = kernels->attention;
+    compute->vector = kernels->vector;
     TRY(thread_pool_create(&compute->pool, threads, error));
     TRY(take_scratch(compute, error));
     compute->dot_is_faster = measure_dot(compute->gemm);

@@ -52,10 +52,7 @@ float sum_of_values(struct compute *compute, const float *x, size_t count)
 bool all_finite(struct compute *compute, const float *x, size_t count)
 {
     ASSERT(compute && x);
-    for (size_t at = 0; at < count; at += SUM_BLOCK)
-        if (!compute->row->finite(x + at, count - at < SUM_BLOCK ? count - at : SUM_BLOCK))
-            return false;
-    return true;
+    return sum_blocks(compute, compute->row->sum_of_zeros, x, count) == 0;
 }
 
 /* ---- AdamW ---- */

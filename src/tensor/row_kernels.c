@@ -3,6 +3,8 @@
 
 #include "tensor/vector_math.h"
 
+enum { WEIGHT_VECTORS = 4 };
+
 static size_t lanes_left(size_t at, size_t end)
 {
     return end - at < LANES ? end - at : LANES;
@@ -64,13 +66,13 @@ static float sum_row(const float *x, size_t count)
     return vsum(lanes);
 }
 
-static bool all_finite_row(const float *x, size_t count)
+/* x * 0 is 0 for finite values and not a number otherwise; not a number stays in the sum. */
+static float sum_of_zeros_row(const float *x, size_t count)
 {
-    /* x * 0 is 0 for finite values and not a number otherwise; not a number stays in the sum */
     v16 lanes = vzero();
     for (size_t i = 0; i < count; i += LANES)
         lanes = vfma(vload_n(x + i, lanes_left(i, count)), vzero(), lanes);
-    return vsum(lanes) == 0;
+    return vsum(lanes);
 }
 
 /* ---- RMSNorm ---- */
@@ -112,20 +114,36 @@ static void rmsnorm_grad(const struct rmsnorm *shape, const struct rmsnorm_row *
     }
 }
 
-/* Column chains: grad_weight = fma(grad_out, x * scale, grad_weight), rows ascending. */
+/* Chains of up to LANES * vectors columns: fma(grad_out, x * scale, chain), rows ascending. */
+static inline __attribute__((always_inline)) void weight_chains(const struct rmsnorm *shape,
+                                                                const struct rmsnorm_columns *in,
+                                                                size_t column, size_t last_lanes,
+                                                                const size_t vectors)
+{
+    v16 chain[WEIGHT_VECTORS];
+    for (size_t v = 0; v < vectors; v++)
+        chain[v] = vload_n(in->grad_weight + column + v * LANES, last_lanes);
+    for (size_t row = 0; row < shape->rows; row++) {
+        const float *x = in->x + row * shape->x_stride + column;
+        const float *g = in->grad_out + row * shape->out_stride + column;
+        v16 factor = vset(in->scale[row]);
+        for (size_t v = 0; v < vectors; v++)
+            chain[v] = vfma(vload_n(g + v * LANES, last_lanes),
+                            vmul(vload_n(x + v * LANES, last_lanes), factor), chain[v]);
+    }
+    for (size_t v = 0; v < vectors; v++)
+        vstore_n(in->grad_weight + column + v * LANES, chain[v], last_lanes);
+}
+
+/* Several vectors at once, so that each row gives whole stretches of memory. */
 static void rmsnorm_weight(const struct rmsnorm *shape, const struct rmsnorm_columns *in,
                            size_t begin, size_t end)
 {
-    for (size_t column = begin; column < end; column += LANES) {
-        size_t n = lanes_left(column, end);
-        v16 chain = vload_n(in->grad_weight + column, n);
-        for (size_t row = 0; row < shape->rows; row++) {
-            v16 x = vload_n(in->x + row * shape->x_stride + column, n);
-            v16 g = vload_n(in->grad_out + row * shape->out_stride + column, n);
-            chain = vfma(g, vmul(x, vset(in->scale[row])), chain);
-        }
-        vstore_n(in->grad_weight + column, chain, n);
-    }
+    size_t column = begin;
+    for (; end - column >= WEIGHT_VECTORS * LANES; column += WEIGHT_VECTORS * LANES)
+        weight_chains(shape, in, column, LANES, WEIGHT_VECTORS);
+    for (; column < end; column += LANES)
+        weight_chains(shape, in, column, lanes_left(column, end), 1);
 }
 
 /* ---- rotary: (a, b) -> (a cos - b sin, b cos + a sin), the products of a first ---- */
@@ -225,10 +243,11 @@ static void muon_apply(const struct muon_run *run, size_t begin, size_t end)
     }
 }
 
-/* ---- normal deviates: Box-Muller; u1 in (0, 1], u2 in [0, 1) from the high 24 bits of two words
- * ---- */
+/* ---- normal deviates ---- */
 
-static void normal(float *out, const uint32_t *words, float deviation, size_t n)
+/* Box-Muller on sixteen pairs of words, first all first words: u1 in (0, 1] and u2 in [0, 1) are
+ * the high 24 bits.  out: sixteen cosines, then sixteen sines. */
+static void normal(float *out, const uint32_t *words, float deviation)
 {
     i16 one = iset(1);
     v16 u1 = vmul(vfrom_int(iadd(ishift_right(iload(words), 8), one)), vset(0x1p-24f));
@@ -236,9 +255,8 @@ static void normal(float *out, const uint32_t *words, float deviation, size_t n)
     v16 radius = vmul(vsqrt(vmul(vset(-2), vlog(u1))), vset(deviation));
     v16 sine, cosine;
     vsincos(&sine, &cosine, vmul(u2, vset(6.28318531f)));
-    vstore_n(out, vmul(radius, cosine), n);
-    if (n == LANES)
-        vstore(out + LANES, vmul(radius, sine));
+    vstore(out, vmul(radius, cosine));
+    vstore(out + LANES, vmul(radius, sine));
 }
 
 /* ---- softmax over the vocabulary ---- */
@@ -297,7 +315,7 @@ const struct row_kernels KERNEL_NAME(row_kernels) = {
     .combine = combine,
     .sum_of_squares = sum_of_squares_row,
     .sum = sum_row,
-    .finite = all_finite_row,
+    .sum_of_zeros = sum_of_zeros_row,
     .rmsnorm = rmsnorm,
     .rmsnorm_grad = rmsnorm_grad,
     .rmsnorm_weight = rmsnorm_weight,

@@ -89,6 +89,14 @@ void scale_array(struct compute *compute, float *x, float factor, size_t count)
     parallel_for(compute->pool, count, ELEMENTS_CHUNK, run_scale, &job);
 }
 
+/* Column chains: about two chunks a thread, of whole cache lines. */
+static size_t columns_chunk(const struct compute *compute, size_t width)
+{
+    enum { COLUMNS_MIN = 64 };
+    size_t chunk = width / (2 * (size_t)thread_pool_count(compute->pool));
+    return chunk < COLUMNS_MIN ? COLUMNS_MIN : chunk / COLUMNS_MIN * COLUMNS_MIN;
+}
+
 /* ---- embedding ---- */
 
 struct embedding {
@@ -138,7 +146,7 @@ void embedding_backward(struct compute *compute, float *grad_table, const float 
                             .tokens = tokens,
                             .count = count,
                             .width = width};
-    parallel_for(compute->pool, width, 64, run_embedding_grad, &job);
+    parallel_for(compute->pool, width, columns_chunk(compute, width), run_embedding_grad, &job);
 }
 
 /* ---- RMSNorm ---- */
@@ -214,7 +222,8 @@ void rmsnorm_backward(struct compute *compute, const struct rmsnorm *shape,
                        .weight = weight,
                        .scale = scale};
     /* the weights first: grad_x may take grad_out's place */
-    parallel_for(compute->pool, shape->width, 64, run_norm_weight, &job);
+    parallel_for(compute->pool, shape->width, columns_chunk(compute, shape->width), run_norm_weight,
+                 &job);
     parallel_for(compute->pool, shape->rows, chunk_of(shape->rows, shape->width * 12),
                  run_norm_grad, &job);
 }
@@ -348,7 +357,7 @@ static void run_normal(void *context, size_t begin, size_t end, int thread)
             words[GROUP / 2 + 2 * i] = block.word[2];
             words[GROUP / 2 + 2 * i + 1] = block.word[3];
         }
-        job->compute->row->normal(values, words, job->deviation, GROUP / 2);
+        job->compute->row->normal(values, words, job->deviation);
         size_t left = job->count - group * GROUP;
         memcpy(job->out + group * GROUP, values, (left < GROUP ? left : GROUP) * sizeof *values);
     }

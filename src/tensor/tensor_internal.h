@@ -22,8 +22,8 @@
 /* ---- matrix products ---- */
 
 /* A panel is `width` lanes (rows of a or columns of b) of 32-bit slots along the depth, slot by
- * slot.  A slot holds an f32; or a
- * widened bf16, the odd one of each pair first; or, for the dot instruction, a pair of bf16. */
+ * slot.  A slot holds an f32; or a widened bf16, the odd one of each pair first; or, for the dot
+ * instruction, a pair of bf16. */
 enum slot_form { SLOT_F32, SLOT_WIDENED, SLOT_PAIR };
 
 struct panel_source {
@@ -107,7 +107,7 @@ struct row_kernels {
                     size_t count);                         /* alpha a + beta b */
     float (*sum_of_squares)(const float *x, size_t count); /* both by the lane rule */
     float (*sum)(const float *x, size_t count);
-    bool (*finite)(const float *x, size_t count);
+    float (*sum_of_zeros)(const float *x, size_t count); /* 0 if all are finite, else NaN */
     float (*rmsnorm)(const struct rmsnorm *shape, struct array out, size_t out_at, const float *x,
                      const float *weight);
     void (*rmsnorm_grad)(const struct rmsnorm *shape, const struct rmsnorm_row *row);
@@ -120,9 +120,19 @@ struct row_kernels {
     void (*adamw)(const struct adamw_run *run, size_t begin, size_t end);
     void (*muon_momentum)(const struct muon_run *run, size_t begin, size_t end);
     void (*muon_apply)(const struct muon_run *run, size_t begin, size_t end);
-    void (*normal)(float *out, const uint32_t *words, float deviation, size_t n);
+    void (*normal)(float *out, const uint32_t *words, float deviation);
     float (*softmax_loss)(float *logits, size_t vocabulary, uint32_t target, float *loss);
     void (*softmax_grad)(struct array out, const struct softmax_row *row);
+};
+
+/* ---- the vectors themselves, for tests ---- */
+
+enum { VECTOR_OPERATIONS = 25 };
+struct vector_kernels {
+    struct {
+        const char *name;
+        void (*apply)(float *out, const float *x, const float *y, const float *z, size_t count);
+    } operation[VECTOR_OPERATIONS];
 };
 
 /* ---- attention ---- */
@@ -159,6 +169,7 @@ struct compute {
     const struct gemm_kernels *gemm;
     const struct row_kernels *row;
     const struct attention_kernels *attention;
+    const struct vector_kernels *vector;
     void *shared;  /* SCRATCH_SHARED_BYTES, for the operation in progress */
     void **thread; /* [threads] SCRATCH_THREAD_BYTES each */
 };

@@ -29,7 +29,7 @@ static inline v16 vexp(v16 x)
     p = vfma(p, r, vset(4.1665795894e-2f));
     p = vfma(p, r, vset(1.6666665459e-1f));
     p = vfma(p, r, vset(5.0000001201e-1f));
-    p = vfma(p, vmul(r, r), vadd(r, vset(1)));
+    p = vadd(vset(1), vfma(p, vmul(r, r), r));
     /* two factors, since 2^128 alone is not a float */
     i16 half = ishift_signed(n, 1);
     v16 result = vmul(vmul(p, vpower_of_two(half)), vpower_of_two(isub(n, half)));

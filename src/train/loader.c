@@ -1,5 +1,7 @@
 /* (seed, row) -> tokens.  The order of an epoch is a Fisher-Yates shuffle of the documents with
- * Philox draws (RANDOM_ORDER, stream = epoch, index = place); two epochs are kept at hand. */
+ * Philox draws (RANDOM_ORDER, stream = epoch, index = place).  The rows that begin in an epoch are
+ * shuffled likewise (stream = epoch + ROW_STREAM), so that a batch holds pieces of many documents
+ * and not one piece of a long book.  Two epochs are kept at hand. */
 #include "train/train_internal.h"
 
 #include "base/random.h"
@@ -9,7 +11,12 @@ struct epoch {
     uint64_t number;
     uint32_t *document; /* [documents] in the order of this epoch */
     uint64_t *start;    /* [documents + 1] where the document at this place begins */
+    uint64_t first_row; /* rows that begin in this epoch: [first_row, first_row + rows) */
+    uint32_t *row;      /* [rows] in the order they are given out, from first_row */
+    size_t rows;
 };
+
+static const uint64_t ROW_STREAM = (uint64_t)1 << 63;
 
 struct loader {
     const struct token_file *file;
@@ -40,15 +47,39 @@ status loader_create(struct loader **out, const struct token_file *file,
         return fail(error, ERR_LIMIT, "the corpus holds %zu documents, allowed are %lu",
                     file->documents, (unsigned long)UINT32_MAX);
     struct loader *loader;
+    size_t rows_most = file->count / settings->sequence + 2;
+    if (rows_most > UINT32_MAX)
+        return fail(error, ERR_LIMIT, "the corpus holds %zu rows, allowed are %lu", rows_most,
+                    (unsigned long)UINT32_MAX);
     TRY_ALLOC(loader, arena, 1, error);
     loader->file = file;
     loader->settings = *settings;
     for (int i = 0; i < 2; i++) {
         TRY_ALLOC(loader->epochs[i].document, arena, file->documents, error);
         TRY_ALLOC(loader->epochs[i].start, arena, file->documents + 1, error);
+        TRY_ALLOC(loader->epochs[i].row, arena, rows_most, error);
     }
     *out = loader;
     return OK;
+}
+
+/* 0 .. count - 1 in a random order (Fisher and Yates). */
+static void shuffle(uint32_t *out, size_t count, struct random_key key)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = (uint32_t)i;
+    for (size_t i = count; i-- > 1;) {
+        size_t other = (size_t)random_below(key, i, i + 1);
+        uint32_t swap = out[i];
+        out[i] = out[other];
+        out[other] = swap;
+    }
+}
+
+static uint64_t first_row_of(const struct loader *loader, uint64_t epoch)
+{
+    uint64_t length = loader->settings.sequence;
+    return (epoch * loader->file->count + length - 1) / length;
 }
 
 static const struct epoch *epoch_of(struct loader *loader, uint64_t number)
@@ -57,16 +88,8 @@ static const struct epoch *epoch_of(struct loader *loader, uint64_t number)
     if (epoch->ready && epoch->number == number)
         return epoch;
     const struct token_file *file = loader->file;
-    const struct random_key key = {loader->settings.seed, RANDOM_ORDER, number};
-    for (size_t i = 0; i < file->documents; i++)
-        epoch->document[i] = (uint32_t)i;
-    for (size_t i = file->documents - 1; i > 0; i--) {
-        size_t other = (size_t)random_below(key, i, i + 1);
-        uint32_t swap = epoch->document[i];
-        epoch->document[i] = epoch->document[other];
-        epoch->document[other] = swap;
-    }
-    uint64_t at = 0;
+    uint64_t seed = loader->settings.seed, at = 0;
+    shuffle(epoch->document, file->documents, (struct random_key){seed, RANDOM_ORDER, number});
     for (size_t i = 0; i < file->documents; i++) {
         uint32_t document = epoch->document[i];
         epoch->start[i] = at;
@@ -74,9 +97,22 @@ static const struct epoch *epoch_of(struct loader *loader, uint64_t number)
     }
     epoch->start[file->documents] = at;
     ASSERT(at == file->count);
+    epoch->first_row = first_row_of(loader, number);
+    epoch->rows = (size_t)(first_row_of(loader, number + 1) - epoch->first_row);
+    shuffle(epoch->row, epoch->rows, (struct random_key){seed, RANDOM_ORDER, number + ROW_STREAM});
     epoch->number = number;
     epoch->ready = true;
     return epoch;
+}
+
+uint64_t loader_place(struct loader *loader, uint64_t row)
+{
+    const struct epoch *epoch =
+        epoch_of(loader, row * loader->settings.sequence / loader->file->count);
+    if (row < epoch->first_row) /* it begins in the epoch before */
+        epoch = epoch_of(loader, epoch->number - 1);
+    ASSERT(row - epoch->first_row < epoch->rows);
+    return epoch->first_row + epoch->row[row - epoch->first_row];
 }
 
 /* A place in the endless stream. */
@@ -151,5 +187,5 @@ void loader_rows(struct loader *loader, uint64_t first, const struct rows *out)
 {
     ASSERT(loader && out && out->length == loader->settings.sequence);
     for (size_t i = 0; i < out->count; i++)
-        fill_row(loader, first + i, out, i);
+        fill_row(loader, loader_place(loader, first + i), out, i);
 }

@@ -66,8 +66,9 @@ struct loader_settings {
     size_t sequence;
 };
 /* The stream is every epoch's documents, one epoch after the other, each epoch in its own order;
- * row r is tokens [r * sequence, (r + 1) * sequence) of it and learns the token after each, so that
- * nothing is thrown away and nothing padded.  ERR_CONFLICT when the file holds no documents. */
+ * place p of it is tokens [p * sequence, (p + 1) * sequence), which learn the token after each, so
+ * that nothing is thrown away and nothing padded.  The places that begin in an epoch are given out
+ * in a random order of their own.  ERR_CONFLICT when the file holds no documents. */
 MUST_USE status loader_create(struct loader **out, const struct token_file *file,
                               const struct loader_settings *settings, struct arena *arena,
                               struct error *error);
@@ -79,7 +80,9 @@ struct rows {
 };
 MUST_USE status rows_create(struct rows *out, size_t count, size_t length, struct arena *arena,
                             struct error *error);
-/* Rows first, first + 1, ... of the stream. */
+/* The place in the stream that is given out as number `row`. */
+uint64_t loader_place(struct loader *loader, uint64_t row);
+/* Rows number first, first + 1, ... */
 void loader_rows(struct loader *loader, uint64_t first, const struct rows *out);
 
 /* ---- gradients: logical shards summed by one fixed balanced tree ---- */

@@ -49,14 +49,34 @@ static struct rows make_rows(struct stream *stream, size_t count)
     return rows;
 }
 
+/* The first rows of the stream in its own order: whole epochs are given out, then sorted by place. */
+static struct rows make_stream(struct stream *stream, struct loader *loader, size_t count)
+{
+    struct rows rows = make_rows(stream, count), one = make_rows(stream, 1);
+    uint8_t *seen = calloc(count, 1);
+    assert_non_null(seen);
+    for (uint64_t row = 0; row < 2 * count; row++) {
+        uint64_t place = loader_place(loader, row);
+        if (place >= count)
+            continue;
+        assert_int_equal(seen[place]++, 0);
+        loader_rows(loader, row, &one);
+        memcpy(rows.tokens + place * SEQUENCE, one.tokens, SEQUENCE * sizeof *one.tokens);
+        memcpy(rows.targets + place * SEQUENCE, one.targets, SEQUENCE * sizeof *one.targets);
+    }
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(seen[i], 1);
+    free(seen);
+    return rows;
+}
+
 static void every_token_of_an_epoch_comes_exactly_once(void **state)
 {
     (void)state;
     struct stream stream;
     stream_create(&stream);
     size_t count = stream.file.count, epochs = 5;
-    struct rows rows = make_rows(&stream, count * epochs / SEQUENCE);
-    loader_rows(make_loader(&stream, 1), 0, &rows);
+    struct rows rows = make_stream(&stream, make_loader(&stream, 1), count * epochs / SEQUENCE);
     for (size_t epoch = 0; (epoch + 1) * count <= rows.count * SEQUENCE; epoch++) {
         uint8_t seen[4000] = {0};
         for (size_t i = 0; i < count; i++)
@@ -73,8 +93,7 @@ static void the_target_is_the_next_token_across_rows_documents_and_epochs(void *
     (void)state;
     struct stream stream;
     stream_create(&stream);
-    struct rows rows = make_rows(&stream, 400);
-    loader_rows(make_loader(&stream, 1), 0, &rows);
+    struct rows rows = make_stream(&stream, make_loader(&stream, 1), 400);
     for (size_t i = 0; i + 1 < rows.count * SEQUENCE; i++)
         assert_int_equal(rows.targets[i], rows.tokens[i + 1]);
     arena_destroy(stream.arena);

@@ -13,8 +13,8 @@
 #include "base/progress.h"
 #include "base/thread.h"
 #include "cli/cli_engine.h"
+#include "cli/cli_run.h"
 #include "eval/eval.h"
-#include "train/train.h"
 
 /* ---- compressors ---- */
 
@@ -140,22 +140,6 @@ static void on_progress(void *context, double done_bytes, double total_bytes)
     progress_update(progress, done_bytes, NULL);
 }
 
-/* The corpus of a run: what its recipe says. */
-static status find_corpus(char out[CONFIG_STRING_BYTES], const char *run, struct error *error)
-{
-    char path[PATH_BYTES];
-    struct recipe recipe;
-    TRY(path_join(path, sizeof path, run, "recipe.ini", error));
-    if (!file_exists(path))
-        return fail(error, ERR_USAGE, "%s: is no run folder; name the texts with --corpus", run);
-    TRY(recipe_read(&recipe, path, error));
-    memcpy(out, recipe.corpus, CONFIG_STRING_BYTES);
-    TRY(path_join(path, sizeof path, run, "corpus/manifest.json", error));
-    if (file_exists(path))
-        snprintf(out, CONFIG_STRING_BYTES, "%.200s/corpus", run);
-    return OK;
-}
-
 struct eval_settings {
     const char *run, *corpus;
     int64_t length;
@@ -172,7 +156,7 @@ static status run_eval(const struct eval_settings *settings, struct error *error
     struct progress progress;
     double packed[COMPRESSOR_COUNT] = {NAN, NAN};
     if (!settings->corpus)
-        TRY(find_corpus(folder, settings->run, error));
+        TRY(cli_run_corpus(folder, settings->run, error));
     TRY(cli_engine_open(&engine, settings->run, settings->threads, error));
     status result =
         corpus_open(&corpus, settings->corpus ? settings->corpus : folder, engine.arena, error);

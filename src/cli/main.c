@@ -13,7 +13,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-    //D{"demo", command_demo, "the whole way on a default corpus, ending in a served page"},
+    {"demo", command_demo, "the whole way on a default corpus, ending in a served page"},
     {"corpus", command_corpus, "read texts, clean them, drop duplicates; documents and manifest"},
     {"tokenizer", command_tokenizer, "train, show and apply a byte-level BPE tokenizer"},
     {"train", command_train, "grow a model from random weights; resumes by itself"},
@@ -21,7 +21,7 @@ static const struct command commands[] = {
     {"generate", command_generate, "continue a text"},
     {"chat", command_chat, "talk to a model on the terminal"},
     {"serve", command_serve, "serve a model: OpenAI's protocol and a web page"},
-    //R{"report", command_report, "one HTML file: curves, samples, corpus, hashes"},
+    {"report", command_report, "one HTML file: curves, samples, corpus, hashes"},
     {"bench", command_bench, "speed beside the limits of this machine"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

@@ -1,0 +1,14 @@
+/* What commands do with a run folder. */
+#ifndef RODNIK_CLI_CLI_RUN_H
+#define RODNIK_CLI_CLI_RUN_H
+
+#include "base/config.h"
+
+/* The corpus folder of a run: the one inside it, else the one its recipe names. */
+MUST_USE status cli_run_corpus(char out[CONFIG_STRING_BYTES], const char *run, struct error *error);
+
+/* The texts that samples begin with. */
+enum { CLI_PROMPT_COUNT = 4 };
+extern const char *const cli_prompts[CLI_PROMPT_COUNT];
+
+#endif

@@ -89,10 +89,10 @@ void scale_array(struct compute *compute, float *x, float factor, size_t count)
     parallel_for(compute->pool, count, ELEMENTS_CHUNK, run_scale, &job);
 }
 
-/* Column chains: about two chunks a thread, of whole cache lines. */
+/* Column chains: about two chunks a thread, of whole vectors. */
 static size_t columns_chunk(const struct compute *compute, size_t width)
 {
-    enum { COLUMNS_MIN = 64 };
+    enum { COLUMNS_MIN = 16 };
     size_t chunk = width / (2 * (size_t)thread_pool_count(compute->pool));
     return chunk < COLUMNS_MIN ? COLUMNS_MIN : chunk / COLUMNS_MIN * COLUMNS_MIN;
 }

@@ -135,8 +135,8 @@ enum { READ_FLOATS = 64 << 20, READ_CHUNK = 1 << 18 };
 static void run_read(void *context, size_t begin, size_t end, int thread)
 {
     const struct read_job *job = context;
-    float sum = job->compute->row->sum(job->data + begin, end - begin);
-    memcpy(job->compute->thread[thread], &sum, sizeof sum);
+    job->compute->row->sums[SUM_VALUES](job->compute->thread[thread], job->data + begin,
+                                        end - begin);
 }
 
 static double read_gbytes(struct compute *compute)

@@ -8,10 +8,10 @@
 
 /* ---- sums: blocks by the lane rule, block sums again by the lane rule over blocks ---- */
 
-enum { SUM_BLOCK = 4096, SUM_BLOCKS_MAX = SCRATCH_SHARED_BYTES / sizeof(float) };
+enum { SUM_BLOCKS_MAX = SCRATCH_SHARED_BYTES / sizeof(float), SUM_CHUNK = 16 };
 
 struct sum {
-    float (*kernel)(const float *x, size_t count);
+    void (*kernel)(float *out, const float *x, size_t count);
     const float *x;
     size_t count;
     float *sums;
@@ -21,38 +21,36 @@ static void run_sum(void *context, size_t begin, size_t end, int thread)
 {
     (void)thread;
     const struct sum *job = context;
-    for (size_t block = begin; block < end; block++) {
-        size_t at = block * SUM_BLOCK, left = job->count - at;
-        job->sums[block] = job->kernel(job->x + at, left < SUM_BLOCK ? left : SUM_BLOCK);
-    }
+    size_t first = begin * SUM_BLOCK, last = end * SUM_BLOCK;
+    last = last < job->count ? last : job->count;
+    job->kernel(job->sums + begin, job->x + first, last - first);
 }
 
-static float sum_blocks(struct compute *compute, float (*kernel)(const float *, size_t),
-                        const float *x, size_t count)
+static float sum_blocks(struct compute *compute, enum sum_kind kind, const float *x, size_t count)
 {
-    struct sum job = {kernel, x, count, compute->shared};
+    struct sum job = {compute->row->sums[kind], x, count, compute->shared};
     size_t blocks = (count + SUM_BLOCK - 1) / SUM_BLOCK;
     ASSERT(blocks <= SUM_BLOCKS_MAX);
-    parallel_for(compute->pool, blocks, 4, run_sum, &job);
+    parallel_for(compute->pool, blocks, SUM_CHUNK, run_sum, &job);
     return compute->row->sum(job.sums, blocks);
 }
 
 float sum_of_squares(struct compute *compute, const float *x, size_t count)
 {
     ASSERT(compute && x);
-    return sum_blocks(compute, compute->row->sum_of_squares, x, count);
+    return sum_blocks(compute, SUM_SQUARES, x, count);
 }
 
 float sum_of_values(struct compute *compute, const float *x, size_t count)
 {
     ASSERT(compute && x);
-    return sum_blocks(compute, compute->row->sum, x, count);
+    return sum_blocks(compute, SUM_VALUES, x, count);
 }
 
 bool all_finite(struct compute *compute, const float *x, size_t count)
 {
     ASSERT(compute && x);
-    return sum_blocks(compute, compute->row->sum_of_zeros, x, count) == 0;
+    return sum_blocks(compute, SUM_ZEROS, x, count) == 0;
 }
 
 /* ---- AdamW ---- */

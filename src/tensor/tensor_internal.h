@@ -99,15 +99,19 @@ struct softmax_row {
     float grad_scale, total;
 };
 
+/* SUM_ZEROS adds x * 0: 0 if all are finite, else not a number. */
+enum sum_kind { SUM_VALUES, SUM_SQUARES, SUM_ZEROS, SUM_KINDS };
+enum { SUM_BLOCK = 4096 };
+
 struct row_kernels {
     void (*convert)(struct array out, struct const_array x, size_t begin, size_t end);
     void (*add)(float *out, const float *a, const float *b, size_t count);
     void (*scale)(float *x, float factor, size_t count);
     void (*combine)(float *out, const float *a, float alpha, const float *b, float beta,
-                    size_t count);                         /* alpha a + beta b */
-    float (*sum_of_squares)(const float *x, size_t count); /* both by the lane rule */
-    float (*sum)(const float *x, size_t count);
-    float (*sum_of_zeros)(const float *x, size_t count); /* 0 if all are finite, else NaN */
+                    size_t count);              /* alpha a + beta b */
+    float (*sum)(const float *x, size_t count); /* by the lane rule */
+    /* out[i] = sum by the lane rule of block i of SUM_BLOCK elements; the last may be shorter */
+    void (*sums[SUM_KINDS])(float *out, const float *x, size_t count);
     float (*rmsnorm)(const struct rmsnorm *shape, struct array out, size_t out_at, const float *x,
                      const float *weight);
     void (*rmsnorm_grad)(const struct rmsnorm *shape, const struct rmsnorm_row *row);

@@ -32,6 +32,23 @@ enum { LANES = VECTOR_LANES };
 _Static_assert(LANES == 16, "only the portable form may be narrower");
 #endif
 
+/* Compilers left to themselves pass pairs of registers through memory.  But a sanitizing compiler
+ * would be busy for minutes with hundreds of these inlined into one function. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define VECTOR_SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define VECTOR_SANITIZED
+#endif
+#if KERNEL_ISA < 2 && defined(VECTOR_SANITIZED)
+#define VECTOR static __attribute__((noinline, unused))
+#elif KERNEL_ISA > 0
+#define VECTOR static inline __attribute__((always_inline))
+#else
+#define VECTOR static inline
+#endif
+
 /* One operation a line. */
 /* clang-format off */
 
@@ -41,47 +58,47 @@ typedef __m512 v16;
 typedef __m512i i16;
 typedef __mmask16 mask16;
 
-static inline v16 vload(const float *x) { return _mm512_loadu_ps(x); }
-static inline void vstore(float *x, v16 v) { _mm512_storeu_ps(x, v); }
-static inline v16 vset(float x) { return _mm512_set1_ps(x); }
-static inline v16 vadd(v16 a, v16 b) { return _mm512_add_ps(a, b); }
-static inline v16 vsub(v16 a, v16 b) { return _mm512_sub_ps(a, b); }
-static inline v16 vmul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
-static inline v16 vdiv(v16 a, v16 b) { return _mm512_div_ps(a, b); }
-static inline v16 vsqrt(v16 a) { return _mm512_sqrt_ps(a); }
-static inline v16 vfma(v16 a, v16 b, v16 c) { return _mm512_fmadd_ps(a, b, c); }
-static inline v16 vmax(v16 a, v16 b)
+VECTOR v16 vload(const float *x) { return _mm512_loadu_ps(x); }
+VECTOR void vstore(float *x, v16 v) { _mm512_storeu_ps(x, v); }
+VECTOR v16 vset(float x) { return _mm512_set1_ps(x); }
+VECTOR v16 vadd(v16 a, v16 b) { return _mm512_add_ps(a, b); }
+VECTOR v16 vsub(v16 a, v16 b) { return _mm512_sub_ps(a, b); }
+VECTOR v16 vmul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
+VECTOR v16 vdiv(v16 a, v16 b) { return _mm512_div_ps(a, b); }
+VECTOR v16 vsqrt(v16 a) { return _mm512_sqrt_ps(a); }
+VECTOR v16 vfma(v16 a, v16 b, v16 c) { return _mm512_fmadd_ps(a, b, c); }
+VECTOR v16 vmax(v16 a, v16 b)
 {
     return _mm512_add_ps(_mm512_max_ps(a, b), _mm512_setzero_ps());
 }
-static inline mask16 vless(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-static inline v16 vselect(mask16 m, v16 yes, v16 no) { return _mm512_mask_blend_ps(m, no, yes); }
-static inline i16 vbits(v16 a) { return _mm512_castps_si512(a); }
-static inline v16 vfrom_bits(i16 a) { return _mm512_castsi512_ps(a); }
-static inline i16 iset(int32_t x) { return _mm512_set1_epi32(x); }
-static inline i16 iadd(i16 a, i16 b) { return _mm512_add_epi32(a, b); }
-static inline i16 isub(i16 a, i16 b) { return _mm512_sub_epi32(a, b); }
-static inline i16 iand(i16 a, i16 b) { return _mm512_and_si512(a, b); }
-static inline i16 ior(i16 a, i16 b) { return _mm512_or_si512(a, b); }
-static inline i16 ixor(i16 a, i16 b) { return _mm512_xor_si512(a, b); }
+VECTOR mask16 vless(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+VECTOR v16 vselect(mask16 m, v16 yes, v16 no) { return _mm512_mask_blend_ps(m, no, yes); }
+VECTOR i16 vbits(v16 a) { return _mm512_castps_si512(a); }
+VECTOR v16 vfrom_bits(i16 a) { return _mm512_castsi512_ps(a); }
+VECTOR i16 iset(int32_t x) { return _mm512_set1_epi32(x); }
+VECTOR i16 iadd(i16 a, i16 b) { return _mm512_add_epi32(a, b); }
+VECTOR i16 isub(i16 a, i16 b) { return _mm512_sub_epi32(a, b); }
+VECTOR i16 iand(i16 a, i16 b) { return _mm512_and_si512(a, b); }
+VECTOR i16 ior(i16 a, i16 b) { return _mm512_or_si512(a, b); }
+VECTOR i16 ixor(i16 a, i16 b) { return _mm512_xor_si512(a, b); }
 #define ishift_left(a, n) _mm512_slli_epi32(a, n)
 #define ishift_right(a, n) _mm512_srli_epi32(a, n)
 #define ishift_signed(a, n) _mm512_srai_epi32(a, n)
-static inline i16 iload(const uint32_t *x) { return _mm512_loadu_si512(x); }
-static inline void istore(uint32_t *x, i16 v) { _mm512_storeu_si512(x, v); }
-static inline v16 vfrom_int(i16 a) { return _mm512_cvtepi32_ps(a); }
-static inline i16 vround_int(v16 a) { return _mm512_cvtps_epi32(a); }
-static inline v16 vwiden(const uint16_t *x)
+VECTOR i16 iload(const uint32_t *x) { return _mm512_loadu_si512(x); }
+VECTOR void istore(uint32_t *x, i16 v) { _mm512_storeu_si512(x, v); }
+VECTOR v16 vfrom_int(i16 a) { return _mm512_cvtepi32_ps(a); }
+VECTOR i16 vround_int(v16 a) { return _mm512_cvtps_epi32(a); }
+VECTOR v16 vwiden(const uint16_t *x)
 {
     __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)x);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
-static inline void vstore_high_halves(uint16_t *x, i16 v)
+VECTOR void vstore_high_halves(uint16_t *x, i16 v)
 {
     __m256i half = _mm512_cvtepi32_epi16(_mm512_srli_epi32(v, 16));
     _mm256_storeu_si256((__m256i *)(void *)x, half);
 }
-static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
+VECTOR v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 {
     mask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
     return _mm512_castsi512_ps(_mm512_mask_blend_epi32(nan, otherwise, if_nan));
@@ -99,70 +116,70 @@ typedef v16 mask16;
         r.half[h] = (expression); \
     return r
 
-static inline v16 vload(const float *x) { EACH_HALF(v16, _mm256_loadu_ps(x + 8 * h)); }
-static inline void vstore(float *x, v16 v)
+VECTOR v16 vload(const float *x) { EACH_HALF(v16, _mm256_loadu_ps(x + 8 * h)); }
+VECTOR void vstore(float *x, v16 v)
 {
     _mm256_storeu_ps(x, v.half[0]);
     _mm256_storeu_ps(x + 8, v.half[1]);
 }
-static inline v16 vset(float x) { EACH_HALF(v16, _mm256_set1_ps(x)); }
-static inline v16 vadd(v16 a, v16 b) { EACH_HALF(v16, _mm256_add_ps(a.half[h], b.half[h])); }
-static inline v16 vsub(v16 a, v16 b) { EACH_HALF(v16, _mm256_sub_ps(a.half[h], b.half[h])); }
-static inline v16 vmul(v16 a, v16 b) { EACH_HALF(v16, _mm256_mul_ps(a.half[h], b.half[h])); }
-static inline v16 vdiv(v16 a, v16 b) { EACH_HALF(v16, _mm256_div_ps(a.half[h], b.half[h])); }
-static inline v16 vsqrt(v16 a) { EACH_HALF(v16, _mm256_sqrt_ps(a.half[h])); }
-static inline v16 vfma(v16 a, v16 b, v16 c)
+VECTOR v16 vset(float x) { EACH_HALF(v16, _mm256_set1_ps(x)); }
+VECTOR v16 vadd(v16 a, v16 b) { EACH_HALF(v16, _mm256_add_ps(a.half[h], b.half[h])); }
+VECTOR v16 vsub(v16 a, v16 b) { EACH_HALF(v16, _mm256_sub_ps(a.half[h], b.half[h])); }
+VECTOR v16 vmul(v16 a, v16 b) { EACH_HALF(v16, _mm256_mul_ps(a.half[h], b.half[h])); }
+VECTOR v16 vdiv(v16 a, v16 b) { EACH_HALF(v16, _mm256_div_ps(a.half[h], b.half[h])); }
+VECTOR v16 vsqrt(v16 a) { EACH_HALF(v16, _mm256_sqrt_ps(a.half[h])); }
+VECTOR v16 vfma(v16 a, v16 b, v16 c)
 {
     EACH_HALF(v16, _mm256_fmadd_ps(a.half[h], b.half[h], c.half[h]));
 }
-static inline v16 vmax(v16 a, v16 b)
+VECTOR v16 vmax(v16 a, v16 b)
 {
     EACH_HALF(v16, _mm256_add_ps(_mm256_max_ps(a.half[h], b.half[h]), _mm256_setzero_ps()));
 }
-static inline mask16 vless(v16 a, v16 b)
+VECTOR mask16 vless(v16 a, v16 b)
 {
     EACH_HALF(v16, _mm256_cmp_ps(a.half[h], b.half[h], _CMP_LT_OQ));
 }
-static inline v16 vselect(mask16 m, v16 yes, v16 no)
+VECTOR v16 vselect(mask16 m, v16 yes, v16 no)
 {
     EACH_HALF(v16, _mm256_blendv_ps(no.half[h], yes.half[h], m.half[h]));
 }
-static inline i16 vbits(v16 a) { EACH_HALF(i16, _mm256_castps_si256(a.half[h])); }
-static inline v16 vfrom_bits(i16 a) { EACH_HALF(v16, _mm256_castsi256_ps(a.half[h])); }
-static inline i16 iset(int32_t x) { EACH_HALF(i16, _mm256_set1_epi32(x)); }
-static inline i16 iadd(i16 a, i16 b) { EACH_HALF(i16, _mm256_add_epi32(a.half[h], b.half[h])); }
-static inline i16 isub(i16 a, i16 b) { EACH_HALF(i16, _mm256_sub_epi32(a.half[h], b.half[h])); }
-static inline i16 iand(i16 a, i16 b) { EACH_HALF(i16, _mm256_and_si256(a.half[h], b.half[h])); }
-static inline i16 ior(i16 a, i16 b) { EACH_HALF(i16, _mm256_or_si256(a.half[h], b.half[h])); }
-static inline i16 ixor(i16 a, i16 b) { EACH_HALF(i16, _mm256_xor_si256(a.half[h], b.half[h])); }
-static inline i16 ishift_left(i16 a, int n) { EACH_HALF(i16, _mm256_slli_epi32(a.half[h], n)); }
-static inline i16 ishift_right(i16 a, int n) { EACH_HALF(i16, _mm256_srli_epi32(a.half[h], n)); }
-static inline i16 ishift_signed(i16 a, int n) { EACH_HALF(i16, _mm256_srai_epi32(a.half[h], n)); }
-static inline i16 iload(const uint32_t *x)
+VECTOR i16 vbits(v16 a) { EACH_HALF(i16, _mm256_castps_si256(a.half[h])); }
+VECTOR v16 vfrom_bits(i16 a) { EACH_HALF(v16, _mm256_castsi256_ps(a.half[h])); }
+VECTOR i16 iset(int32_t x) { EACH_HALF(i16, _mm256_set1_epi32(x)); }
+VECTOR i16 iadd(i16 a, i16 b) { EACH_HALF(i16, _mm256_add_epi32(a.half[h], b.half[h])); }
+VECTOR i16 isub(i16 a, i16 b) { EACH_HALF(i16, _mm256_sub_epi32(a.half[h], b.half[h])); }
+VECTOR i16 iand(i16 a, i16 b) { EACH_HALF(i16, _mm256_and_si256(a.half[h], b.half[h])); }
+VECTOR i16 ior(i16 a, i16 b) { EACH_HALF(i16, _mm256_or_si256(a.half[h], b.half[h])); }
+VECTOR i16 ixor(i16 a, i16 b) { EACH_HALF(i16, _mm256_xor_si256(a.half[h], b.half[h])); }
+VECTOR i16 ishift_left(i16 a, int n) { EACH_HALF(i16, _mm256_slli_epi32(a.half[h], n)); }
+VECTOR i16 ishift_right(i16 a, int n) { EACH_HALF(i16, _mm256_srli_epi32(a.half[h], n)); }
+VECTOR i16 ishift_signed(i16 a, int n) { EACH_HALF(i16, _mm256_srai_epi32(a.half[h], n)); }
+VECTOR i16 iload(const uint32_t *x)
 {
     EACH_HALF(i16, _mm256_loadu_si256((const __m256i *)(const void *)(x + 8 * h)));
 }
-static inline void istore(uint32_t *x, i16 v)
+VECTOR void istore(uint32_t *x, i16 v)
 {
     _mm256_storeu_si256((__m256i *)(void *)x, v.half[0]);
     _mm256_storeu_si256((__m256i *)(void *)(x + 8), v.half[1]);
 }
-static inline v16 vfrom_int(i16 a) { EACH_HALF(v16, _mm256_cvtepi32_ps(a.half[h])); }
-static inline i16 vround_int(v16 a) { EACH_HALF(i16, _mm256_cvtps_epi32(a.half[h])); }
-static inline v16 vwiden(const uint16_t *x)
+VECTOR v16 vfrom_int(i16 a) { EACH_HALF(v16, _mm256_cvtepi32_ps(a.half[h])); }
+VECTOR i16 vround_int(v16 a) { EACH_HALF(i16, _mm256_cvtps_epi32(a.half[h])); }
+VECTOR v16 vwiden(const uint16_t *x)
 {
     EACH_HALF(v16, _mm256_castsi256_ps(_mm256_slli_epi32(
                        _mm256_cvtepu16_epi32(
                            _mm_loadu_si128((const __m128i *)(const void *)(x + 8 * h))),
                        16)));
 }
-static inline void vstore_high_halves(uint16_t *x, i16 v)
+VECTOR void vstore_high_halves(uint16_t *x, i16 v)
 {
     __m256i packed = _mm256_packus_epi32(_mm256_srli_epi32(v.half[0], 16),
                                          _mm256_srli_epi32(v.half[1], 16));
     _mm256_storeu_si256((__m256i *)(void *)x, _mm256_permute4x64_epi64(packed, 0xD8));
 }
-static inline v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
+VECTOR v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 {
     EACH_HALF(v16, _mm256_blendv_ps(_mm256_castsi256_ps(otherwise.half[h]),
                                     _mm256_castsi256_ps(if_nan.half[h]),
@@ -175,98 +192,93 @@ typedef struct { float lane[LANES]; } v16;
 typedef struct { uint32_t lane[LANES]; } i16;
 typedef i16 mask16;
 
-/* Inlined by the hundred into one function these loops would keep a sanitizing compiler busy for
- * minutes. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PORTABLE static __attribute__((noinline, unused))
-#else
-#define PORTABLE static inline
-#endif
-
 #define EACH_LANE(type, expression) \
     type r; \
     for (int j = 0; j < LANES; j++) \
         r.lane[j] = (expression); \
     return r
 
-PORTABLE uint32_t lane_bits(float x)
+VECTOR uint32_t lane_bits(float x)
 {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
-PORTABLE float lane_float(uint32_t bits)
+VECTOR float lane_float(uint32_t bits)
 {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
-PORTABLE v16 vload(const float *x) { EACH_LANE(v16, x[j]); }
-PORTABLE void vstore(float *x, v16 v) { memcpy(x, v.lane, sizeof v.lane); }
-PORTABLE v16 vset(float x) { EACH_LANE(v16, x); }
-PORTABLE v16 vadd(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] + b.lane[j]); }
-PORTABLE v16 vsub(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] - b.lane[j]); }
-PORTABLE v16 vmul(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] * b.lane[j]); }
-PORTABLE v16 vdiv(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] / b.lane[j]); }
-PORTABLE v16 vsqrt(v16 a) { EACH_LANE(v16, __builtin_sqrtf(a.lane[j])); }
-PORTABLE v16 vfma(v16 a, v16 b, v16 c)
+VECTOR v16 vload(const float *x) { EACH_LANE(v16, x[j]); }
+VECTOR void vstore(float *x, v16 v) { memcpy(x, v.lane, sizeof v.lane); }
+VECTOR v16 vset(float x) { EACH_LANE(v16, x); }
+VECTOR v16 vadd(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] + b.lane[j]); }
+VECTOR v16 vsub(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] - b.lane[j]); }
+VECTOR v16 vmul(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] * b.lane[j]); }
+VECTOR v16 vdiv(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] / b.lane[j]); }
+VECTOR v16 vsqrt(v16 a) { EACH_LANE(v16, __builtin_sqrtf(a.lane[j])); }
+VECTOR v16 vfma(v16 a, v16 b, v16 c)
 {
     EACH_LANE(v16, __builtin_fmaf(a.lane[j], b.lane[j], c.lane[j]));
 }
 /* The second operand when either is not a number, as x86 has it; a zero is positive. */
-PORTABLE v16 vmax(v16 a, v16 b)
+VECTOR v16 vmax(v16 a, v16 b)
 {
     EACH_LANE(v16, (a.lane[j] > b.lane[j] ? a.lane[j] : b.lane[j]) + 0.0f);
 }
-PORTABLE mask16 vless(v16 a, v16 b) { EACH_LANE(mask16, a.lane[j] < b.lane[j] ? ~0u : 0u); }
-PORTABLE v16 vselect(mask16 m, v16 yes, v16 no)
+VECTOR mask16 vless(v16 a, v16 b) { EACH_LANE(mask16, a.lane[j] < b.lane[j] ? ~0u : 0u); }
+VECTOR v16 vselect(mask16 m, v16 yes, v16 no)
 {
     EACH_LANE(v16, m.lane[j] ? yes.lane[j] : no.lane[j]);
 }
-PORTABLE i16 vbits(v16 a) { EACH_LANE(i16, lane_bits(a.lane[j])); }
-PORTABLE v16 vfrom_bits(i16 a) { EACH_LANE(v16, lane_float(a.lane[j])); }
-PORTABLE i16 iset(int32_t x) { EACH_LANE(i16, (uint32_t)x); }
-PORTABLE i16 iadd(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] + b.lane[j]); }
-PORTABLE i16 isub(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] - b.lane[j]); }
-PORTABLE i16 iand(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] & b.lane[j]); }
-PORTABLE i16 ior(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] | b.lane[j]); }
-PORTABLE i16 ixor(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] ^ b.lane[j]); }
-PORTABLE i16 ishift_left(i16 a, int n) { EACH_LANE(i16, a.lane[j] << n); }
-PORTABLE i16 ishift_right(i16 a, int n) { EACH_LANE(i16, a.lane[j] >> n); }
-PORTABLE i16 ishift_signed(i16 a, int n)
+VECTOR i16 vbits(v16 a) { EACH_LANE(i16, lane_bits(a.lane[j])); }
+VECTOR v16 vfrom_bits(i16 a) { EACH_LANE(v16, lane_float(a.lane[j])); }
+VECTOR i16 iset(int32_t x) { EACH_LANE(i16, (uint32_t)x); }
+VECTOR i16 iadd(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] + b.lane[j]); }
+VECTOR i16 isub(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] - b.lane[j]); }
+VECTOR i16 iand(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] & b.lane[j]); }
+VECTOR i16 ior(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] | b.lane[j]); }
+VECTOR i16 ixor(i16 a, i16 b) { EACH_LANE(i16, a.lane[j] ^ b.lane[j]); }
+VECTOR i16 ishift_left(i16 a, int n) { EACH_LANE(i16, a.lane[j] << n); }
+VECTOR i16 ishift_right(i16 a, int n) { EACH_LANE(i16, a.lane[j] >> n); }
+VECTOR i16 ishift_signed(i16 a, int n)
 {
     EACH_LANE(i16, (uint32_t)((int32_t)a.lane[j] >> n));
 }
-PORTABLE i16 iload(const uint32_t *x) { EACH_LANE(i16, x[j]); }
-PORTABLE void istore(uint32_t *x, i16 v) { memcpy(x, v.lane, sizeof v.lane); }
-PORTABLE v16 vfrom_int(i16 a) { EACH_LANE(v16, (float)(int32_t)a.lane[j]); }
+VECTOR i16 iload(const uint32_t *x) { EACH_LANE(i16, x[j]); }
+VECTOR void istore(uint32_t *x, i16 v) { memcpy(x, v.lane, sizeof v.lane); }
+VECTOR v16 vfrom_int(i16 a) { EACH_LANE(v16, (float)(int32_t)a.lane[j]); }
 /* To nearest, ties to even; INT32_MIN for what does not fit and for not a number, as x86 has it. */
-PORTABLE i16 vround_int(v16 a)
+VECTOR i16 vround_int(v16 a)
 {
     EACH_LANE(i16, a.lane[j] >= -0x1p31f && a.lane[j] < 0x1p31f
                        ? (uint32_t)(int32_t)__builtin_rintf(a.lane[j])
                        : 0x80000000u);
 }
-PORTABLE v16 vwiden(const uint16_t *x) { EACH_LANE(v16, lane_float((uint32_t)x[j] << 16)); }
-PORTABLE void vstore_high_halves(uint16_t *x, i16 v)
+VECTOR v16 vwiden(const uint16_t *x) { EACH_LANE(v16, lane_float((uint32_t)x[j] << 16)); }
+VECTOR void vstore_high_halves(uint16_t *x, i16 v)
 {
     for (int j = 0; j < LANES; j++)
         x[j] = (uint16_t)(v.lane[j] >> 16);
 }
-PORTABLE v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
+VECTOR v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 {
     EACH_LANE(v16, lane_float(a.lane[j] != a.lane[j] ? if_nan.lane[j] : otherwise.lane[j]));
 }
 
 #endif
 
-static inline v16 vzero(void) { return vset(0); }
+VECTOR v16 vzero(void) { return vset(0); }
 /* clang-format on */
 
 /* ---- the first n lanes (0 < n <= 16); the others read as zero and are not written ---- */
 
 #if KERNEL_ISA >= 2
-static inline mask16 first_lanes(size_t n) { return (mask16)((1u << n) - 1); }
+VECTOR mask16 first_lanes(size_t n)
+{
+    return (mask16)((1u << n) - 1);
+}
 static inline v16 vload_part(const float *x, size_t n)
 {
     return _mm512_maskz_loadu_ps(first_lanes(n), x);
@@ -300,11 +312,11 @@ static inline v16 vwiden_part(const uint16_t *x, size_t n)
     return vwiden(lanes);
 }
 #endif
-static inline v16 vload_n(const float *x, size_t n)
+VECTOR v16 vload_n(const float *x, size_t n)
 {
     return n >= LANES ? vload(x) : vload_part(x, n);
 }
-static inline void vstore_n(float *x, v16 v, size_t n)
+VECTOR void vstore_n(float *x, v16 v, size_t n)
 {
     if (n >= LANES)
         vstore(x, v);
@@ -314,7 +326,7 @@ static inline void vstore_n(float *x, v16 v, size_t n)
 
 /* ---- bf16: widening is exact, narrowing rounds to nearest even on the bits and keeps NaN ---- */
 
-static inline void vnarrow(uint16_t *x, v16 v)
+VECTOR void vnarrow(uint16_t *x, v16 v)
 {
     i16 bits = vbits(v);
     i16 odd = iand(ishift_right(bits, 16), iset(1));
@@ -322,25 +334,25 @@ static inline void vnarrow(uint16_t *x, v16 v)
     i16 quiet = ior(bits, iset(0x00400000));
     vstore_high_halves(x, vbits(vnan_or(v, quiet, rounded)));
 }
-static inline v16 vwiden_n(const uint16_t *x, size_t n)
+VECTOR v16 vwiden_n(const uint16_t *x, size_t n)
 {
     return n >= LANES ? vwiden(x) : vwiden_part(x, n);
 }
-static inline void vnarrow_n(uint16_t *x, v16 v, size_t n)
+VECTOR void vnarrow_n(uint16_t *x, v16 v, size_t n)
 {
     uint16_t lanes[LANES];
     vnarrow(n >= LANES ? x : lanes, v);
     if (n < LANES)
         memcpy(x, lanes, n * sizeof *x);
 }
-static inline void vstore_as(void *x, enum dtype type, size_t at, v16 v, size_t n)
+VECTOR void vstore_as(void *x, enum dtype type, size_t at, v16 v, size_t n)
 {
     if (type == DTYPE_BF16)
         vnarrow_n((uint16_t *)x + at, v, n);
     else
         vstore_n((float *)x + at, v, n);
 }
-static inline v16 vload_as(const void *x, enum dtype type, size_t at, size_t n)
+VECTOR v16 vload_as(const void *x, enum dtype type, size_t at, size_t n)
 {
     return type == DTYPE_BF16 ? vwiden_n((const uint16_t *)x + at, n)
                               : vload_n((const float *)x + at, n);
@@ -348,7 +360,7 @@ static inline v16 vload_as(const void *x, enum dtype type, size_t at, size_t n)
 
 /* ---- along the lanes: the fixed tree ---- */
 
-static inline float vsum(v16 v)
+VECTOR float vsum(v16 v)
 {
     float x[LANES];
     vstore(x, v);
@@ -358,7 +370,7 @@ static inline float vsum(v16 v)
     return x[0];
 }
 /* Of numbers; a zero is positive. */
-static inline float vmaximum(v16 v)
+VECTOR float vmaximum(v16 v)
 {
     float x[LANES];
     vstore(x, v);

@@ -7,14 +7,14 @@
 #include "tensor/vector.h"
 
 /* 2^n for n in [-126, 127] */
-static inline v16 vpower_of_two(i16 n)
+VECTOR v16 vpower_of_two(i16 n)
 {
     return vfrom_bits(ishift_left(iadd(n, iset(127)), 23));
 }
 
 /* exp(x) = 2^n * exp(r), n = round(x / ln 2), r = x - n ln 2 in two parts, |r| <= 0.347.
  * Below -87.33 (the result would be denormal): +0.  Above 88.72: infinity.  NaN stays. */
-static inline v16 vexp(v16 x)
+VECTOR v16 vexp(v16 x)
 {
     v16 low = vset(-87.3365447f), high = vset(88.7228394f);
     mask16 under = vless(x, low), over = vless(high, x);
@@ -38,7 +38,7 @@ static inline v16 vexp(v16 x)
 
 /* log(x) = e ln 2 + log(m), m in [sqrt(1/2), sqrt(2)) (Cephes' polynomial).
  * Zero and denormals: -infinity.  Negative: NaN.  Infinity and NaN stay. */
-static inline v16 vlog(v16 x)
+VECTOR v16 vlog(v16 x)
 {
     i16 bits = isub(vbits(x), iset(0x3f3504f3));
     v16 e = vfrom_int(ishift_signed(bits, 23));
@@ -64,13 +64,13 @@ static inline v16 vlog(v16 x)
 }
 
 /* 1 / (1 + exp(-x)) */
-static inline v16 vsigmoid(v16 x)
+VECTOR v16 vsigmoid(v16 x)
 {
     return vdiv(vset(1), vadd(vset(1), vexp(vsub(vzero(), x))));
 }
 
 /* Odd polynomial for |x| < 0.625 (Cephes), else 1 - 2 / (exp(2|x|) + 1) with x's sign. */
-static inline v16 vtanh(v16 x)
+VECTOR v16 vtanh(v16 x)
 {
     i16 sign = iand(vbits(x), iset(INT32_MIN));
     v16 a = vfrom_bits(ixor(vbits(x), sign)), z = vmul(x, x);
@@ -88,7 +88,7 @@ static inline v16 vtanh(v16 x)
 
 /* sin and cos for |x| <= 8192: q = round(x * 2 / pi), r = x - q pi / 2 in three parts,
  * |r| <= 0.7854. */
-static inline void vsincos(v16 *sine, v16 *cosine, v16 x)
+VECTOR void vsincos(v16 *sine, v16 *cosine, v16 x)
 {
     i16 q = vround_int(vmul(x, vset(0.636619772f)));
     v16 count = vfrom_int(q);

@@ -1,4 +1,5 @@
-/* Matrix products of the shapes that training meets, beside the multiply-add peak of the same moment. */
+/* Matrix products of the shapes that training meets, beside the multiply-add peak of the same
+ * moment. */
 #include "cli/bench.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* rodnik eval: bits per byte on held-out documents, beside general compressors on the same bytes. */
+/* rodnik eval: bits per byte on held-out documents, beside general compressors on the same bytes.
+ * */
 #include "cli/cli.h"
 
 #include <math.h>
@@ -76,7 +77,8 @@ static status write_held_out(const char *path, const struct corpus *corpus, stru
     return result;
 }
 
-/* The texts stand in a folder inside the run for as long as this takes: nothing is written elsewhere. */
+/* The texts stand in a folder inside the run for as long as this takes: nothing is written
+ * elsewhere. */
 static status compress_all(double out[COMPRESSOR_COUNT], const char *run,
                            const struct corpus *corpus, double bytes, struct error *error)
 {

@@ -85,7 +85,8 @@ static void hold_out(struct gathering *gathering, struct candidate **sorted, siz
             sorted[i]->held_out = false;
 }
 
-/* The smallest id of equal texts stays.  Sorted by hash, the first document is also the likeliest to be held out. */
+/* The smallest id of equal texts stays.  Sorted by hash, the first document is also the likeliest
+ * to be held out. */
 static status decide_all(struct gathering *gathering, struct corpus_counts *counts,
                          struct error *error)
 {

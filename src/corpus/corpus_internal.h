@@ -41,13 +41,15 @@ struct gathering {
     double done_bytes, total_bytes;
 };
 
-/* Reads all inputs; what can't be read is refused by name.  Fails only for memory, limits and interrupts. */
+/* Reads all inputs; what can't be read is refused by name.  Fails only for memory, limits and
+ * interrupts. */
 MUST_USE status gather(struct gathering *gathering, const char *const *inputs, size_t count,
                        struct error *error);
 MUST_USE status gathering_refuse(struct gathering *gathering, const char *what, const char *reason,
                                  struct error *error);
 
-/* Decodes, normalises, hashes and measures every candidate on all threads; texts go to the threads' arenas. */
+/* Decodes, normalises, hashes and measures every candidate on all threads; texts go to the threads'
+ * arenas. */
 MUST_USE status clean(struct gathering *gathering, struct thread_pool *pool, struct arena **arenas,
                       struct error *error);
 
@@ -55,7 +57,8 @@ MUST_USE status clean(struct gathering *gathering, struct thread_pool *pool, str
 MUST_USE status store_write(const struct gathering *gathering, const struct corpus_counts *counts,
                             const char *out, struct error *error);
 
-/* leaf = H(0 | salt | text | 0 | license | 0 | source | 0 | origin), salt = SHA-256("rodnik salt" | id | text hash) */
+/* leaf = H(0 | salt | text | 0 | license | 0 | source | 0 | origin), salt = SHA-256("rodnik salt" |
+ * id | text hash) */
 MUST_USE status document_leaf(struct sha256 *out, const struct document *document,
                               struct error *error);
 

@@ -71,7 +71,8 @@ static const uint8_t frequency[32] = {80, 16, 45, 17,  30, 85, 9,  17, 74, 12, 3
                                       44, 32, 67, 110, 28, 47, 55, 63, 26, 3,  10,
                                       5,  14, 7,  4,   1,  19, 17, 3,  6,  20};
 
-/* Mean score of the code points beyond ASCII: common letters count for the reading; capitals inside words, other letters and
+/* Mean score of the code points beyond ASCII: common letters count for the
+ * reading; capitals inside words, other letters and
  * symbols against it. */
 static double russian_score(struct view text)
 {

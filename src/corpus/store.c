@@ -216,7 +216,8 @@ static status write_folder(const struct gathering *gathering, const struct corpu
     return write_manifest(gathering, counts, &paths, error);
 }
 
-/* An older corpus changes places with the new one in one step; anything else that stands there is not touched. */
+/* An older corpus changes places with the new one in one step; anything else that stands there is
+ * not touched. */
 static status put_in_place(const char *part, const char *out, struct error *error)
 {
     struct store_paths paths;

@@ -13,9 +13,11 @@ struct scoring {
     struct training *training;
     struct tokenizer_encoder *encoder;
     struct tokens tokens;
-    size_t sequences, length;
-    uint32_t *inputs, *targets; /* [sequences, length] */
+    size_t sequences, length, used; /* rows of the batch that hold a window */
+    uint32_t *inputs, *targets;     /* [sequences, length] */
+    enum corpus_language *language; /* [sequences] of the window's document */
     float *loss;
+    struct eval_scores scores;
 };
 
 static status scoring_create(struct scoring *out, const struct eval_job *job, struct arena *arena,
@@ -34,24 +36,58 @@ static status scoring_create(struct scoring *out, const struct eval_job *job, st
     TRY_ALLOC(scoring.inputs, arena, count, error);
     TRY_ALLOC(scoring.targets, arena, count, error);
     TRY_ALLOC(scoring.loss, arena, count, error);
+    TRY_ALLOC(scoring.language, arena, scoring.sequences, error);
     TRY(tokenizer_encoder_create(&scoring.encoder, engine_tokenizer(job->engine), arena, error));
     tokens_create(&scoring.tokens, DOCUMENT_TOKENS_MAX);
     *out = scoring;
     return OK;
 }
 
-/* Windows from `first` on, as many as fit; the rest of the batch learns nothing. */
-static void fill(const struct scoring *scoring, size_t first)
+/* Scores the batch; windows are added in the order in which they came. */
+static void score_batch(struct scoring *scoring)
 {
-    size_t left = scoring->tokens.count - 1 - first;
-    for (size_t i = 0; i < scoring->sequences * scoring->length; i++) {
-        scoring->inputs[i] = i < left ? scoring->tokens.ids[first + i] : 0;
-        scoring->targets[i] = i < left ? scoring->tokens.ids[first + i + 1] : TARGET_NONE;
+    size_t length = scoring->length;
+    for (size_t i = scoring->used * length; i < scoring->sequences * length; i++) {
+        scoring->inputs[i] = 0;
+        scoring->targets[i] = TARGET_NONE;
     }
+    struct batch batch = {scoring->sequences, length, scoring->inputs, scoring->targets, NULL};
+    model_loss(scoring->training, &batch, scoring->loss);
+    for (size_t row = 0; row < scoring->used; row++) {
+        double bits = 0;
+        for (size_t i = 0; i < length; i++)
+            bits += (double)scoring->loss[row * length + i] / LN_2;
+        scoring->scores.all.bits += bits;
+        scoring->scores.language[scoring->language[row]].bits += bits;
+    }
+    scoring->used = 0;
 }
 
-static status score_document(struct text_score *out, struct scoring *scoring,
-                             const struct document *document, struct error *error)
+/* The window of the document's tokens that begins at `first`. */
+static void add_window(struct scoring *scoring, size_t first, enum corpus_language language)
+{
+    size_t left = scoring->tokens.count - 1 - first, row = scoring->used++;
+    uint32_t *inputs = scoring->inputs + row * scoring->length;
+    uint32_t *targets = scoring->targets + row * scoring->length;
+    for (size_t i = 0; i < scoring->length; i++) {
+        inputs[i] = i < left ? scoring->tokens.ids[first + i] : 0;
+        targets[i] = i < left ? scoring->tokens.ids[first + i + 1] : TARGET_NONE;
+    }
+    scoring->language[row] = language;
+    if (scoring->used == scoring->sequences)
+        score_batch(scoring);
+}
+
+static void count_document(struct text_score *score, const struct document *document,
+                           uint64_t tokens)
+{
+    score->bytes += document->text.len;
+    score->tokens += tokens;
+    score->documents++;
+}
+
+static status add_document(struct scoring *scoring, const struct document *document,
+                           struct error *error)
 {
     uint32_t start = tokenizer_special(engine_tokenizer(scoring->job->engine), TOKEN_DOCUMENT);
     if (start == TOKEN_NONE)
@@ -59,29 +95,15 @@ static status score_document(struct text_score *out, struct scoring *scoring,
     tokens_clear(&scoring->tokens);
     TRY(tokens_append(&scoring->tokens, &start, 1, error));
     TRY(tokenizer_encode(&scoring->tokens, scoring->encoder, document->text, false, error));
-    struct text_score score = {
-        .bytes = document->text.len, .tokens = scoring->tokens.count - 1, .documents = 1};
-    size_t batch_tokens = scoring->sequences * scoring->length;
-    for (size_t first = 0; first + 1 < scoring->tokens.count; first += batch_tokens) {
+    for (size_t first = 0; first + 1 < scoring->tokens.count; first += scoring->length) {
         if (interrupt_requested())
             return fail(error, ERR_INTERRUPTED, "stopped");
-        fill(scoring, first);
-        struct batch batch = {scoring->sequences, scoring->length, scoring->inputs,
-                              scoring->targets, NULL};
-        model_loss(scoring->training, &batch, scoring->loss);
-        for (size_t i = 0; i < batch_tokens; i++)
-            score.bits += (double)scoring->loss[i] / LN_2;
+        add_window(scoring, first, document->language);
     }
-    *out = score;
+    count_document(&scoring->scores.all, document, scoring->tokens.count - 1);
+    count_document(&scoring->scores.language[document->language], document,
+                   scoring->tokens.count - 1);
     return OK;
-}
-
-static void add(struct text_score *sum, const struct text_score *score)
-{
-    sum->bits += score->bits;
-    sum->bytes += score->bytes;
-    sum->tokens += score->tokens;
-    sum->documents += score->documents;
 }
 
 static bool is_wanted(const struct eval_job *job, const struct document *document)
@@ -92,25 +114,23 @@ static bool is_wanted(const struct eval_job *job, const struct document *documen
 static status score_all(struct eval_scores *out, struct scoring *scoring, struct error *error)
 {
     const struct eval_job *job = scoring->job;
-    struct eval_scores scores = {0};
     double total = 0;
     for (size_t i = 0; i < corpus_count(job->corpus); i++)
         if (is_wanted(job, corpus_document(job->corpus, i)))
             total += (double)corpus_document(job->corpus, i)->text.len;
     for (size_t i = 0; i < corpus_count(job->corpus); i++) {
         const struct document *document = corpus_document(job->corpus, i);
-        struct text_score score = {0};
         if (!is_wanted(job, document))
             continue;
-        TRY(score_document(&score, scoring, document, error));
-        add(&scores.all, &score);
-        add(&scores.language[document->language], &score);
+        TRY(add_document(scoring, document, error));
         if (job->progress)
-            job->progress(job->context, (double)scores.all.bytes, total);
+            job->progress(job->context, (double)scoring->scores.all.bytes, total);
     }
-    if (scores.all.documents == 0)
+    if (scoring->used)
+        score_batch(scoring);
+    if (scoring->scores.all.documents == 0)
         return fail(error, ERR_CONFLICT, "the corpus holds no held-out document");
-    *out = scores;
+    *out = scoring->scores;
     return OK;
 }
 

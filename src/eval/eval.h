@@ -1,6 +1,7 @@
 /* How well a model predicts texts: bits per byte of documents it has not seen.
- * Windows as of lm-evaluation-harness's loglikelihood_rolling: disjoint, the first after <|endoftext|>, each later one after the
- * last token of the one before.  The same bits for any number of threads and any batch.
+ * Windows as of lm-evaluation-harness's loglikelihood_rolling: disjoint, the first after
+ * <|endoftext|>, each later one after the last token of the one before.  The same bits for any
+ * number of threads and any batch.
  * Not for generating (infer/) or for tables on paper (report.h). */
 #ifndef RODNIK_EVAL_EVAL_H
 #define RODNIK_EVAL_EVAL_H

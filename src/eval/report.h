@@ -1,4 +1,5 @@
-/* A run on one self-contained page: curves, samples, corpus, recipe, hashes.  Reads the run folder's files; what isn't there is left
+/* A run on one self-contained page: curves, samples, corpus, recipe, hashes.  Reads
+ * the run folder's files; what isn't there is left
  * out.  Not for measuring (eval.h): samples and scores are given. */
 #ifndef RODNIK_EVAL_REPORT_H
 #define RODNIK_EVAL_REPORT_H

@@ -1,6 +1,7 @@
-/* Inference: an engine (shared, immutable: weights, tokenizer) and sessions (one timeline each: cache, position).
- * Sampling, stopping, chat form, loop detector.  Not here: HTTP (serve/), scores (eval/).
- * The engine's compute runs one call at a time: whoever shares an engine between threads holds a lock around session calls. */
+/* Inference: an engine (shared, immutable: weights, tokenizer) and sessions (one timeline each:
+ * cache, position). Sampling, stopping, chat form, loop detector.  Not here: HTTP (serve/), scores
+ * (eval/). The engine's compute runs one call at a time: whoever shares an engine between threads
+ * holds a lock around session calls. */
 #ifndef RODNIK_INFER_INFER_H
 #define RODNIK_INFER_INFER_H
 
@@ -23,8 +24,8 @@ struct engine_info {
     bool chat;                    /* trained on conversations */
 };
 
-/* Opens a run folder (its newest checkpoint) or a folder with model.safetensors, config.json and tokenizer.json.  Everything lives
- * in the arena. */
+/* Opens a run folder (its newest checkpoint) or a folder with model.safetensors, config.json and
+ * tokenizer.json.  Everything lives in the arena. */
 MUST_USE status engine_open(struct engine **out, const char *path, struct compute *compute,
                             struct arena *arena, struct error *error);
 /* Around a model that is at hand; info.name is `name`. */
@@ -45,7 +46,8 @@ void session_destroy(struct session *session); /* NULL is allowed */
 void session_clear(struct session *session);
 size_t session_position(const struct session *session);
 size_t session_context(const struct session *session);
-/* Feeds tokens; logits f32 [vocabulary] after the last one (NULL: not wanted).  ERR_LIMIT when they don't fit the context.
+/* Feeds tokens; logits f32 [vocabulary] after the last one (NULL: not wanted).
+ * ERR_LIMIT when they don't fit the context.
  * The same bits however the tokens are cut into calls. */
 MUST_USE status session_feed(struct session *session, const uint32_t *tokens, size_t count,
                              float *logits, struct error *error);
@@ -71,8 +73,9 @@ MUST_USE status sampling_check(const struct sampling *sampling, struct error *er
 struct sampler;
 MUST_USE status sampler_create(struct sampler **out, size_t vocabulary, struct arena *arena,
                                struct error *error);
-/* A token as a pure function of logits, the tokens before it, settings and `draw` (position counted from 0).  Logits are changed.
- * Order: repetition penalty, temperature, top-k, top-p, min-p, draw; equal probabilities stand in the order of ids. */
+/* A token as a pure function of logits, the tokens before it, settings and `draw` (position counted
+ * from 0).  Logits are changed. Order: repetition penalty, temperature, top-k, top-p, min-p, draw;
+ * equal probabilities stand in the order of ids. */
 uint32_t sampler_pick(struct sampler *sampler, float *logits, const uint32_t *history,
                       size_t history_count, const struct sampling *sampling, uint64_t draw);
 
@@ -90,9 +93,9 @@ struct generation {
 /* Receives text in pieces of valid UTF-8 (bytes that are none become U+FFFD); false cancels. */
 typedef bool generate_text(void *context, struct view piece);
 
-/* Clears the session, feeds the prompt (its end, if it is longer than the context leaves room for), then samples until an end
- * token, a stop text, max_tokens, the context's end or a loop (a piece of 1 to 32 tokens that stands LOOP_REPEATS times in a
- * row and spans at least 48 tokens). */
+/* Clears the session, feeds the prompt (its end, if it is longer than the context leaves room for),
+ * then samples until an end token, a stop text, max_tokens, the context's end or a loop (a piece of
+ * 1 to 32 tokens that stands LOOP_REPEATS times in a row and spans at least 48 tokens). */
 MUST_USE status generate(struct generation *out, struct session *session,
                          const struct tokens *prompt, const struct sampling *sampling,
                          generate_text *on_text, void *context, struct error *error);
@@ -106,7 +109,8 @@ struct message {
 /* A text to continue: the document token, then its tokens. */
 MUST_USE status prompt_text(struct tokens *out, const struct engine *engine, struct view text,
                             struct error *error);
-/* A conversation in ChatML, ending where the assistant speaks; special tokens come from the form only, never from contents.
+/* A conversation in ChatML, ending where the assistant speaks; special tokens come from the
+ * form only, never from contents.
  * An engine that was not trained on conversations continues the last message as a text. */
 MUST_USE status prompt_chat(struct tokens *out, const struct engine *engine,
                             const struct message *messages, size_t count, struct error *error);

@@ -70,7 +70,8 @@ status sampler_create(struct sampler **out, size_t vocabulary, struct arena *are
     return OK;
 }
 
-/* Keskar et al. 2019: positive logits are divided, negative ones multiplied, once for each token that occurred. */
+/* Keskar et al. 2019: positive logits are divided, negative ones multiplied, once for each token
+ * that occurred. */
 static void penalise(struct sampler *sampler, float *logits, const uint32_t *history, size_t count,
                      const struct sampling *sampling)
 {
@@ -106,7 +107,8 @@ static int by_probability(const void *a, const void *b, void *context)
     return left < right ? -1 : 1;
 }
 
-/* Candidates in falling order of weight; weights far below the best can't be drawn and are left out before sorting. */
+/* Candidates in falling order of weight; weights far below the best can't be drawn and are left out
+ * before sorting. */
 static size_t sort_candidates(struct sampler *sampler, const float *logits, float maximum,
                               float inverse_temperature)
 {

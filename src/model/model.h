@@ -107,7 +107,7 @@ struct block {
     const uint32_t *positions;                   /* [rows] */
     struct attention attention;
     float *key_cache,
-        *value_cache; /* inference: [keys, kv_heads * head_size], new rows go to attention.query_first; else NULL */
+        *value_cache; /* inference: [keys, kv width], new rows from query_first; or NULL */
 };
 void model_block_forward(const struct model *model, size_t layer, const struct block *block);
 /* out f32 [rows, vocabulary] from the last block's output x [rows, width]; scratch: rows * width

@@ -288,8 +288,8 @@ static struct exchange *exchange_create(void)
     return exchange;
 }
 
-/* libmicrohttpd calls this once for the headers, once for each part of the body, and once at its end (and again after a sleep).
- * Its signature is the library's. */
+/* libmicrohttpd calls this once for the headers, once for each part of the body, and once at its
+ * end (and again after a sleep). Its signature is the library's. */
 static enum MHD_Result on_request(void *context, connection *from, const char *url,
                                   const char *method, const char *version, const char *part,
                                   size_t *part_len, void **state)

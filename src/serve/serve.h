@@ -1,5 +1,6 @@
-/* The server: OpenAI's protocol over HTTP and a web page, one model, nothing that leaves the building (there is no outbound client).
- * Knows engines, sessions and texts (infer/), never tensors.
+/* The server: OpenAI's protocol over HTTP and a web page, one model, nothing that leaves the
+ * building (there is no outbound client). Knows engines, sessions and texts (infer/), never
+ * tensors.
  * serve_run owns its threads: one that polls connections, one that makes tokens. */
 #ifndef RODNIK_SERVE_SERVE_H
 #define RODNIK_SERVE_SERVE_H
@@ -45,7 +46,8 @@ struct api_request {
     const char *stops[SAMPLING_STOPS_MAX];
 };
 
-/* False with `error` filled.  `model`: the name that requests may give (or none).  Texts live in the arena. */
+/* False with `error` filled.  `model`: the name that requests may give (or none).  Texts live in
+ * the arena. */
 bool api_parse(struct api_request *out, struct api_error *error, bool chat, struct view body,
                const char *model, struct arena *arena);
 

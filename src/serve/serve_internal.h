@@ -18,7 +18,8 @@ struct access {
 /* Refuses a file that others than its owner can read. */
 MUST_USE status access_load(struct access *out, const char *path, struct arena *arena,
                             struct error *error);
-/* The value of an Authorization header ("Bearer KEY"), or NULL.  Takes the same time whatever it compares. */
+/* The value of an Authorization header ("Bearer KEY"), or NULL.  Takes the same time whatever it
+ * compares. */
 bool access_allows(const struct access *access, const char *authorization);
 
 /* ---- answers ---- */
@@ -29,7 +30,8 @@ struct answer { /* names of one answer, for its JSON */
     int64_t created_unix;
     bool chat;
 };
-/* Each appends to `out`: an error object; a whole answer; one event of a stream ("data: {...}\n\n"). */
+/* Each appends to `out`: an error object; a whole answer; one event of a stream ("data:
+ * {...}\n\n"). */
 MUST_USE status answer_error(struct buffer *out, const struct api_error *problem,
                              struct error *error);
 MUST_USE status answer_whole(struct buffer *out, const struct answer *answer, struct view text,
@@ -47,7 +49,8 @@ MUST_USE status answer_models(struct buffer *out, const struct engine_info *info
 struct job; /* one request in work; shared by its connection and the worker */
 struct worker;
 
-/* How the worker lets a connection sleep and wakes it; both are called under the worker's lock, so that a wake never comes before
+/* How the worker lets a connection sleep and wakes it; both are called under the
+ * worker's lock, so that a wake never comes before
  * its sleep. */
 struct connection_hooks {
     void (*sleep)(void *connection);
@@ -64,7 +67,8 @@ void worker_destroy(struct worker *worker); /* after all jobs were released */
 bool worker_healthy(struct worker *worker);
 size_t worker_context(const struct worker *worker);
 
-/* A job takes the arena, in which the request lives, also on failure.  ERR_LIMIT when too many wait. */
+/* A job takes the arena, in which the request lives, also on failure.  ERR_LIMIT when too many
+ * wait. */
 MUST_USE status worker_submit(struct job **out, struct worker *worker,
                               const struct api_request *request, struct arena *arena,
                               void *connection, struct error *error);
@@ -72,7 +76,8 @@ MUST_USE status worker_submit(struct job **out, struct worker *worker,
 void job_release(struct job *job);
 
 enum job_state { JOB_WORKING, JOB_DONE, JOB_FAILED };
-/* Moves up to `len` bytes that are ready into `out`; *state tells whether more will come.  When nothing is ready and the job works
+/* Moves up to `len` bytes that are ready into `out`; *state tells whether more will come.
+ * When nothing is ready and the job works
  * on, the connection is put to sleep until there is. */
 size_t job_read(struct job *job, char *out, size_t len, enum job_state *state);
 /* Whether the job has ended; if not, the connection is put to sleep until it has. */

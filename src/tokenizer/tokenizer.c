@@ -1,8 +1,9 @@
-#include "tokenizer/tokenizer_internal.h"
+#include "tokenizer/tokenizer.h"
 
 #include <string.h>
 
 #include "base/hash.h"
+#include "tokenizer/tokenizer_internal.h"
 
 const char *const tokenizer_special_texts[TOKEN_SPECIAL_COUNT] = {"<|endoftext|>", "<|im_start|>",
                                                                   "<|im_end|>", "<|pad|>"};

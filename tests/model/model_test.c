@@ -1,4 +1,5 @@
-/* The model: gradients against finite differences, the same bits on every path, training against cached inference. */
+/* The model: gradients against finite differences, the same bits on every path, training against
+ * cached inference. */
 #include "support.h"
 
 #include <math.h>

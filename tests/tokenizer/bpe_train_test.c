@@ -126,7 +126,8 @@ static void prose_teaches_the_merges_of_the_definition(void **state)
     buffer_destroy(&text);
 }
 
-/* Few letters make overlaps and ties.  The trainer asserts that no two pairs make the same bytes. */
+/* Few letters make overlaps and ties.  The trainer asserts that no two pairs make the same bytes.
+ * */
 static void texts_of_few_letters_teach_the_merges_of_the_definition(void **state)
 {
     (void)state;

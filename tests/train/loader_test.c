@@ -49,7 +49,8 @@ static struct rows make_rows(struct stream *stream, size_t count)
     return rows;
 }
 
-/* The first rows of the stream in its own order: whole epochs are given out, then sorted by place. */
+/* The first rows of the stream in its own order: whole epochs are given out, then sorted by place.
+ * */
 static struct rows make_stream(struct stream *stream, struct loader *loader, size_t count)
 {
     struct rows rows = make_rows(stream, count), one = make_rows(stream, 1);

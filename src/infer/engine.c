@@ -59,7 +59,7 @@ static status find_model(char *out, const char *path, struct arena *arena, struc
 static void read_state(struct engine_info *info, enum dtype *type, const cJSON *state)
 {
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(state, "step");
-    const cJSON *hash = cJSON_GetObjectItemCaseSensitive(state, "state_sha256");
+    const cJSON *hash = cJSON_GetObjectItemCaseSensitive(state, "state");
     const cJSON *precision = cJSON_GetObjectItemCaseSensitive(state, "precision");
     if (cJSON_IsNumber(step) && step->valuedouble >= 0 && step->valuedouble < 9e15)
         info->step = (int64_t)step->valuedouble;

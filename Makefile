@@ -129,12 +129,12 @@ demo: setup
 bench: all
 	$(BUILD)/rodnik bench kernels
 	$(BUILD)/rodnik bench train
-	$(BUILD)/rodnik bench tokenizer
-	$(BUILD)/rodnik bench infer
+	$(BUILD)/rodnik bench train --shape 14m --batch 8
 
 # Fuzz targets: fuzz/<name>_fuzz.c, clang's libFuzzer, FUZZ_SECONDS each, corpora under fuzz/corpus/<name>.
+FUZZ_SECONDS = 60
 fuzz:
-	scripts/fuzz.sh
+	scripts/fuzz.sh run $(FUZZ_SECONDS)
 
 format:
 	clang-format -i $(shell git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'fuzz/*.[ch]')

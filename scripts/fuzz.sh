@@ -21,7 +21,9 @@ for source in fuzz/*_fuzz.c; do
         if "build/fuzz/$name" -runs=0 "fuzz/corpus/$name" >"build/fuzz/$name.log" 2>&1; then echo "ok fuzz replay $name"
         else echo "FAILED fuzz replay $name: see below"; tail -20 "build/fuzz/$name.log"; failed=1; fi
     else
-        "build/fuzz/$name" -max_total_time="$seconds" -print_final_stats=1 "fuzz/corpus/$name" || failed=1
+        mkdir -p "build/fuzz/$name.found" # what is worth keeping goes to fuzz/corpus by hand
+        "build/fuzz/$name" -max_total_time="$seconds" -print_final_stats=1 -artifact_prefix=build/fuzz/ \
+            "build/fuzz/$name.found" "fuzz/corpus/$name" || failed=1
     fi
 done
 exit $failed

@@ -35,7 +35,6 @@ struct thread_pool {
     int count;
     struct loop loop;
     _Alignas(CACHE_LINE) _Atomic uint32_t generation; /* a new value is a new loop; futex */
-    _Alignas(CACHE_LINE) atomic_size_t next;          /* next item to hand out */
     _Alignas(
         CACHE_LINE) _Atomic uint32_t state; /* LOOP_OPEN and the number of workers in it; futex */
     _Alignas(CACHE_LINE) _Atomic uint32_t sleepers; /* workers asleep on generation */
@@ -44,7 +43,12 @@ struct thread_pool {
     void *block;
 };
 
+/* The items that a thread begins with.  Who is done takes from others, so that nobody waits for a
+ * thread without a processor; and since shares of loops over the same items are the same, a thread
+ * mostly meets what it has in its caches. */
 struct worker {
+    _Alignas(CACHE_LINE) atomic_size_t next;
+    size_t end;
     struct thread_pool *pool;
     pthread_t thread;
     int index;
@@ -69,16 +73,22 @@ static void relax(void)
 #endif
 }
 
+static void run_share(const struct loop *loop, struct worker *owner, int thread)
+{
+    for (;;) {
+        size_t begin = atomic_fetch_add_explicit(&owner->next, loop->chunk, memory_order_relaxed);
+        if (begin >= owner->end)
+            return;
+        size_t end = owner->end - begin < loop->chunk ? owner->end : begin + loop->chunk;
+        loop->body(loop->context, begin, end, thread);
+    }
+}
+
 static void run_chunks(struct thread_pool *pool, int thread)
 {
     const struct loop loop = pool->loop;
-    for (;;) {
-        size_t begin = atomic_fetch_add_explicit(&pool->next, loop.chunk, memory_order_relaxed);
-        if (begin >= loop.items)
-            return;
-        size_t end = loop.items - begin < loop.chunk ? loop.items : begin + loop.chunk;
-        loop.body(loop.context, begin, end, thread);
-    }
+    for (int i = 0; i < pool->count; i++)
+        run_share(&loop, &pool->workers[(thread + i) % pool->count], thread);
 }
 
 /* Returns when the generation differs from `seen`. */
@@ -212,6 +222,13 @@ static void close_loop(struct thread_pool *pool)
         futex_wait(&pool->state, state);
 }
 
+size_t parallel_share(const struct thread_pool *pool, size_t items, size_t chunk, int thread)
+{
+    size_t chunks = (items + chunk - 1) / chunk;
+    size_t begin = chunks * (size_t)thread / (size_t)pool->count * chunk;
+    return begin < items ? begin : items;
+}
+
 void parallel_for(struct thread_pool *pool, size_t items, size_t chunk, thread_body *body,
                   void *context)
 {
@@ -225,7 +242,11 @@ void parallel_for(struct thread_pool *pool, size_t items, size_t chunk, thread_b
         return;
     }
     pool->loop = (struct loop){body, context, items, chunk};
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    for (int i = 0; i < pool->count; i++) {
+        size_t begin = parallel_share(pool, items, chunk, i);
+        atomic_store_explicit(&pool->workers[i].next, begin, memory_order_relaxed);
+        pool->workers[i].end = parallel_share(pool, items, chunk, i + 1);
+    }
     atomic_store_explicit(&pool->state, LOOP_OPEN, memory_order_release);
     start_loop(pool);
     run_chunks(pool, 0);

@@ -22,10 +22,13 @@ int thread_pool_count(const struct thread_pool *pool);
 typedef void thread_body(void *context, size_t begin, size_t end, int thread);
 
 /* Runs body over [0, items) in chunks of at most `chunk` items, in any order, on all threads;
- * returns when all are done. Not reentrant: a body must not call it.  Called by one thread at a
- * time. */
+ * returns when all are done. Every thread begins with its share and then takes from the others'.
+ * Not reentrant: a body must not call it.  Called by one thread at a time. */
 void parallel_for(struct thread_pool *pool, size_t items, size_t chunk, thread_body *body,
                   void *context);
+
+/* Where the share of a thread in such a loop begins (thread = count: where all end). */
+size_t parallel_share(const struct thread_pool *pool, size_t items, size_t chunk, int thread);
 
 /* Round to nearest, flush denormal results and inputs to zero. */
 void float_environment_set(void);

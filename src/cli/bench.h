@@ -6,10 +6,11 @@
 
 struct bench_row {
     const char *bench, *name, *unit;
-    double value, limit; /* limit 0: there is none */
+    double value, limit, fraction; /* medians; the fraction is one of ratios */
+    const char *more;              /* further JSON fields or words; NULL: none */
 };
 void bench_print(const struct bench_row *row, bool json);
-int bench_compare_doubles(const void *a, const void *b); /* for qsort */
+double bench_median(double *values, size_t count); /* sorts them */
 
 MUST_USE status bench_kernels(bool json, int threads, struct error *error);
 

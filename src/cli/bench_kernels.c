@@ -16,7 +16,8 @@ static const struct {
     {2048, 384, 1536},  {2048, 768, 768},   {2048, 768, 2304}, {2048, 768, 3072},
     {2048, 384, 16384}, {1024, 768, 32000}, {4096, 768, 768},  {4096, 768, 3072},
 };
-enum { SHAPE_COUNT = sizeof shapes / sizeof *shapes, RUNS = 5, KINDS = 3 };
+enum { SHAPE_COUNT = sizeof shapes / sizeof *shapes, RUNS = 7, KINDS = 3 };
+static const double RUN_OPERATIONS = 4e9; /* of a timed run, in small products repeated */
 static const char *const kinds[KINDS] = {"forward", "grad x", "grad weight"};
 static const size_t LARGEST = (size_t)2048 * 32000;
 
@@ -51,7 +52,7 @@ static struct product product_of(size_t shape, int kind, const struct operands *
     return product;
 }
 
-int bench_compare_doubles(const void *a, const void *b)
+static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -59,65 +60,78 @@ int bench_compare_doubles(const void *a, const void *b)
 
 void bench_print(const struct bench_row *row, bool json)
 {
-    double fraction = row->limit > 0 ? row->value / row->limit : 0;
-    if (json && row->limit > 0)
+    if (json)
         printf(
             "{\"bench\": \"%s\", \"case\": \"%s\", \"value\": %.4g, \"unit\": \"%s\", \"limit\": "
-            "%.4g, \"fraction\": %.3f}\n",
-            row->bench, row->name, row->value, row->unit, row->limit, fraction);
-    else if (json)
-        printf("{\"bench\": \"%s\", \"case\": \"%s\", \"value\": %.4g, \"unit\": \"%s\"}\n",
-               row->bench, row->name, row->value, row->unit);
-    else if (row->limit > 0)
-        printf("%-44s %9.1f %-9s %5.1f %% of %.1f\n", row->name, row->value, row->unit,
-               100 * fraction, row->limit);
+            "%.4g, \"fraction\": %.3f%s}\n",
+            row->bench, row->name, row->value, row->unit, row->limit, row->fraction,
+            row->more ? row->more : "");
     else
-        printf("%-44s %9.1f %s\n", row->name, row->value, row->unit);
+        printf("%-44s %9.1f %-9s %5.1f %% of %.1f%s\n", row->name, row->value, row->unit,
+               100 * row->fraction, row->limit, row->more ? row->more : "");
     fflush(stdout);
 }
 
-static double median_gflops(struct compute *compute, const struct product *product)
+static double product_gflops(struct compute *compute, const struct product *product)
 {
-    double seconds[RUNS];
     double operations =
         2.0 * (double)product->rows * (double)product->columns * (double)product->depth;
-    int repeats = operations < 2e9 ? 4 : 1;
-    matrix_product(compute, product);
-    for (int run = 0; run < RUNS; run++) {
-        double start = time_monotonic_s();
-        for (int i = 0; i < repeats; i++)
-            matrix_product(compute, product);
-        seconds[run] = (time_monotonic_s() - start) / repeats;
-    }
-    qsort(seconds, RUNS, sizeof *seconds, bench_compare_doubles);
-    return operations / seconds[RUNS / 2] * 1e-9;
+    int repeats = operations < RUN_OPERATIONS ? (int)(RUN_OPERATIONS / operations) : 1;
+    double start = time_monotonic_s();
+    for (int i = 0; i < repeats; i++)
+        matrix_product(compute, product);
+    return operations * repeats / (time_monotonic_s() - start) * 1e-9;
 }
 
-/* The limit is measured again beside each shape, since neighbours on a shared machine change it. */
+double bench_median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, compare_doubles);
+    return values[count / 2];
+}
+
+/* Clocks fall under load and neighbours come and go, so the limit is measured after every run and
+ * the fraction is the median of ratios. */
+static struct bench_row bench_product(struct compute *compute, const struct product *product)
+{
+    double value[RUNS], limit[RUNS], fraction[RUNS];
+    matrix_product(compute, product);
+    for (int run = 0; run < RUNS; run++) {
+        value[run] = product_gflops(compute, product);
+        limit[run] = compute_multiply_add_gflops(compute, product->a.type);
+        fraction[run] = value[run] / limit[run];
+    }
+    return (struct bench_row){.bench = "kernels",
+                              .unit = "GFLOP/s",
+                              .value = bench_median(value, RUNS),
+                              .limit = bench_median(limit, RUNS),
+                              .fraction = bench_median(fraction, RUNS)};
+}
+
 static void bench_type(struct compute *compute, const struct operands *in, bool json)
 {
     const char *type = in->type == DTYPE_BF16 ? "bf16" : "f32";
-    double log_value = 0, log_fraction = 0;
-    for (size_t shape = 0; shape < SHAPE_COUNT; shape++) {
-        struct compute_peak peak = compute_measure_peak(compute);
-        double limit = in->type == DTYPE_BF16 ? peak.bf16_gflops : peak.f32_gflops;
+    double log_value = 0, log_limit = 0, log_fraction = 0;
+    char name[96];
+    for (size_t shape = 0; shape < SHAPE_COUNT; shape++)
         for (int kind = 0; kind < KINDS; kind++) {
-            char name[96];
             struct product product = product_of(shape, kind, in);
             snprintf(name, sizeof name, "%s %zux%zux%zu %s", type, shapes[shape].tokens,
                      shapes[shape].width, shapes[shape].outputs, kinds[kind]);
-            struct bench_row row = {"kernels", name, "GFLOP/s", median_gflops(compute, &product),
-                                    limit};
+            struct bench_row row = bench_product(compute, &product);
+            row.name = name;
             bench_print(&row, json);
             log_value += log(row.value);
-            log_fraction += log(row.value / limit);
+            log_limit += log(row.limit);
+            log_fraction += log(row.fraction);
         }
-    }
     double count = SHAPE_COUNT * KINDS;
-    char name[96];
     snprintf(name, sizeof name, "%s geometric mean of %d", type, SHAPE_COUNT * KINDS);
-    struct bench_row mean = {"kernels", name, "GFLOP/s", exp(log_value / count),
-                             exp((log_value - log_fraction) / count)};
+    struct bench_row mean = {.bench = "kernels",
+                             .name = name,
+                             .unit = "GFLOP/s",
+                             .value = exp(log_value / count),
+                             .limit = exp(log_limit / count),
+                             .fraction = exp(log_fraction / count)};
     bench_print(&mean, json);
 }
 

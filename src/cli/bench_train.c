@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/random.h"
+#include "cli/bench.h"
 #include "train/train.h"
 
 enum { WARM_UP_STEPS = 2, TIMED_STEPS = 7, TOKENS_MAX = 1 << 20 };
@@ -118,46 +119,53 @@ static double timed_step(struct stage *stage, int64_t count)
     return time_monotonic_s() - started;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+struct timing {                        /* medians */
+    double step_s, limit, limit_share; /* the last: seconds at the limit over seconds of a step */
+};
 
-static double median_step(struct stage *stage)
+static struct timing measure(struct stage *stage, double operations)
 {
-    double seconds[TIMED_STEPS];
+    double seconds[TIMED_STEPS], limits[TIMED_STEPS], shares[TIMED_STEPS];
     for (int i = 0; i < WARM_UP_STEPS; i++)
         timed_step(stage, i + 1);
-    for (int i = 0; i < TIMED_STEPS; i++)
+    for (int i = 0; i < TIMED_STEPS; i++) {
         seconds[i] = timed_step(stage, WARM_UP_STEPS + i + 1);
-    qsort(seconds, TIMED_STEPS, sizeof *seconds, compare_doubles);
-    return seconds[TIMED_STEPS / 2];
+        limits[i] = compute_multiply_add_gflops(stage->compute, DTYPE_BF16);
+        shares[i] = operations * 1e-9 / seconds[i] / limits[i];
+    }
+    return (struct timing){bench_median(seconds, TIMED_STEPS), bench_median(limits, TIMED_STEPS),
+                           bench_median(shares, TIMED_STEPS)};
 }
 
-static void print_row(const struct stage *stage, const struct bench_train *bench, double step_s)
+static void measure_and_print(struct stage *stage, const struct bench_train *bench)
 {
+    double operations =
+        model_flops_per_token(&stage->recipe.model, stage->batch.length) * (double)stage->tokens;
+    struct timing timing = measure(stage, operations);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     double rss_bytes = (double)usage.ru_maxrss * 1024;
-    double tokens_per_second = (double)stage->tokens / step_s;
-    double gflops =
-        model_flops_per_token(&stage->recipe.model, stage->batch.length) * tokens_per_second * 1e-9;
-    double limit = compute_measure_peak(stage->compute).bf16_gflops;
-    size_t parameters = model_parameters(&stage->recipe.model);
+    double tokens_per_second = (double)stage->tokens / timing.step_s;
+    char name[96], more[160];
+    snprintf(name, sizeof name, "%s %lldx%lld bf16 %s", bench->shape, (long long)bench->batch,
+             (long long)bench->sequence, bench->optimizer);
     if (bench->json)
-        printf("{\"bench\": \"train\", \"case\": \"%s %lldx%lld bf16 %s\", \"value\": %.1f, "
-               "\"unit\": \"GFLOP/s\", \"limit\": %.1f, \"fraction\": %.3f, "
-               "\"tokens_per_second\": %.1f, \"rss_bytes\": %.0f, \"parameters\": %zu, "
-               "\"threads\": %d}\n",
-               bench->shape, (long long)bench->batch, (long long)bench->sequence, bench->optimizer,
-               gflops, limit, gflops / limit, tokens_per_second, rss_bytes, parameters,
-               compute_threads(stage->compute));
+        snprintf(more, sizeof more,
+                 ", \"tokens_per_second\": %.1f, \"rss_bytes\": %.0f, \"parameters\": %zu, "
+                 "\"threads\": %d",
+                 tokens_per_second, rss_bytes, model_parameters(&stage->recipe.model),
+                 compute_threads(stage->compute));
     else
-        printf("train,%s %lldx%lld bf16 %s,%.1f GFLOP/s,limit %.1f,%.1f %%,%.1f tokens/s,%.0f MB "
-               "peak memory\n",
-               bench->shape, (long long)bench->batch, (long long)bench->sequence, bench->optimizer,
-               gflops, limit, 100 * gflops / limit, tokens_per_second, rss_bytes * 1e-6);
+        snprintf(more, sizeof more, ", %.1f tokens/s, %.0f MB peak memory", tokens_per_second,
+                 rss_bytes * 1e-6);
+    struct bench_row row = {.bench = "train",
+                            .name = name,
+                            .unit = "GFLOP/s",
+                            .value = operations / timing.step_s * 1e-9,
+                            .limit = timing.limit,
+                            .fraction = timing.limit_share,
+                            .more = more};
+    bench_print(&row, bench->json);
 }
 
 status bench_train(const struct bench_train *bench, struct error *error)
@@ -171,7 +179,7 @@ status bench_train(const struct bench_train *bench, struct error *error)
     if (result == OK)
         result = set_stage(&stage, bench, arena, error);
     if (result == OK)
-        print_row(&stage, bench, median_step(&stage));
+        measure_and_print(&stage, bench);
     arena_destroy(arena);
     compute_destroy(stage.compute);
     return result;

@@ -111,18 +111,16 @@ static void run_peak(void *context, size_t begin, size_t end, int thread)
         (void)job->loop(job->rounds);
 }
 
-static double peak_gflops(struct compute *compute, double (*loop)(size_t rounds))
+double compute_multiply_add_gflops(struct compute *compute, enum dtype type)
 {
-    enum { CHUNKS = 32 };
-    struct peak_job job = {loop, 200000};
-    double best = 0, operations = CHUNKS * job.loop(job.rounds);
-    for (int i = 0; i < 7; i++) {
-        double start = time_monotonic_s();
-        parallel_for(compute->pool, CHUNKS, 1, run_peak, &job);
-        double rate = operations / (time_monotonic_s() - start) * 1e-9;
-        best = rate > best ? rate : best;
-    }
-    return best;
+    enum { CHUNKS = 64, ROUNDS = 20000 };
+    ASSERT(compute);
+    bool dot = type == DTYPE_BF16 && compute->dot_is_faster;
+    struct peak_job job = {dot ? compute->gemm->dot_loop : compute->gemm->fma_loop, ROUNDS};
+    double operations = job.loop(job.rounds);
+    double start = time_monotonic_s();
+    parallel_for(compute->pool, CHUNKS, 1, run_peak, &job);
+    return operations * CHUNKS / (time_monotonic_s() - start) * 1e-9;
 }
 
 struct read_job {
@@ -139,8 +137,9 @@ static void run_read(void *context, size_t begin, size_t end, int thread)
                                         end - begin);
 }
 
-static double read_gbytes(struct compute *compute)
+double compute_read_gbytes(struct compute *compute)
 {
+    ASSERT(compute);
     struct arena *arena = NULL;
     struct error error = {0};
     double best = 0;
@@ -158,19 +157,6 @@ static double read_gbytes(struct compute *compute)
     }
     arena_destroy(arena);
     return best;
-}
-
-struct compute_peak compute_measure_peak(struct compute *compute)
-{
-    ASSERT(compute);
-    struct compute_peak peak = {.f32_gflops = peak_gflops(compute, compute->gemm->fma_loop)};
-    peak.bf16_gflops = peak.f32_gflops;
-    if (compute->gemm->dot_loop) {
-        double dot = peak_gflops(compute, compute->gemm->dot_loop);
-        peak.bf16_gflops = dot > peak.bf16_gflops ? dot : peak.bf16_gflops;
-    }
-    peak.read_gbytes = read_gbytes(compute);
-    return peak;
 }
 
 /* ---- life ---- */

@@ -1,24 +1,27 @@
-/* Matrix products: which operand is packed once for all threads, and how tiles are handed out.
+/* Matrix products: how operands are cut, packed and handed to tiles.
  *
- * The smaller of rows and columns is the shared side: its panels are packed by all threads
- * together, a slab of the depth at a
- * time.  The larger side is cut into jobs; each job packs its own panels, a block of the depth at a
- * time, and multiplies them
- * with all shared panels.  So every element is packed once, tiles of the right operand stay in the
- * first-level cache, and threads
- * take jobs as they come. */
+ * The smaller of rows and columns is the shared side.  It is cut into blocks, some lanes by a slab
+ * of the depth, that stay in every second-level cache while threads take jobs: a few panels of the
+ * other side, which they pack and multiply with the whole block.  A job also packs its part of the
+ * next block, and fetches from memory what the next job will pack, so that tiles hide the way to
+ * memory. */
 #include "tensor/tensor_internal.h"
 
 #include <string.h>
 
-/* Slots of a block along the depth: a panel of 32 columns then takes 32 KiB. */
-enum { BLOCK_SLOTS = 256, JOB_PANELS_MAX = 16, JOBS_PER_THREAD = 6 };
-/* Shared lanes at once, so that a slab has at least a block's depth. */
-enum { SHARED_LANES_MAX = 8192 };
+/* Measured: docs/notebook.md. */
+enum { SLAB_SLOTS_MAX = 384, BLOCK_BYTES = 1024 << 10, JOB_LANES = 96, JOBS_PER_THREAD = 8 };
+enum { LINE_BYTES = 64, FETCH_MAX = 64 };
+_Static_assert(2 * (int)BLOCK_BYTES <= (int)SCRATCH_SHARED_BYTES, "two blocks in shared scratch");
 
 size_t slots_of(enum slot_form form, size_t depth)
 {
     return form == SLOT_F32 ? depth : form == SLOT_WIDENED ? (depth + 1) / 2 * 2 : (depth + 1) / 2;
+}
+
+static size_t depth_of_slots(enum slot_form form, size_t slots)
+{
+    return form == SLOT_PAIR ? 2 * slots : slots;
 }
 
 static size_t divide_up(size_t value, size_t unit)
@@ -38,173 +41,281 @@ struct side { /* one operand as panels */
     bool is_a;
 };
 
+struct slab { /* a part of the depth */
+    size_t depth, count, slots;
+};
+
+struct block { /* some lanes of the shared side at a slab */
+    uint32_t *panels;
+    size_t lane, lanes; /* no lanes: no block */
+    struct slab slab;
+};
+
 struct gemm {
     const struct product *product;
     struct compute *compute;
     enum slot_form form;
     void (*tile)(const struct tile *tile);
     struct side shared, jobs;
-    size_t job_panels;
-    size_t shared_lane, shared_lanes; /* the part of the shared side in work */
-    size_t depth, depth_count, slots; /* the slab in work */
+    size_t job_panels, job_count;
+    size_t block_lanes, slab_depth; /* of a whole block */
+    struct block now, next;
 };
 
-static size_t depth_of_slots(enum slot_form form, size_t slots)
-{
-    return form == SLOT_PAIR ? 2 * slots : slots;
-}
+/* ---- packing, and what will be packed ---- */
 
-static void pack_panel(const struct gemm *gemm, const struct side *side, uint32_t *out,
-                       const struct panel_source *range)
+/* Panels of lanes [lane, lane + lanes). */
+static void pack_panels(const struct gemm *gemm, const struct side *side, const struct slab *slab,
+                        uint32_t *out, size_t lane, size_t lanes)
 {
-    struct panel_source source = *range;
-    source.data = side->operand->data;
-    source.stride = side->operand->stride;
-    source.depth_runs = side->depth_runs;
+    struct panel_source source = {.data = side->operand->data,
+                                  .stride = side->operand->stride,
+                                  .depth_runs = side->depth_runs,
+                                  .lane = lane,
+                                  .lanes = lanes,
+                                  .depth = slab->depth,
+                                  .count = slab->count};
     gemm->compute->gemm->pack[gemm->form](out, side->width, &source);
 }
 
-/* ---- the shared side ---- */
+struct region { /* rows of memory, walked a line at a time */
+    const char *row;
+    size_t rows, row_bytes, stride, at;
+};
 
-static uint32_t *shared_panel(const struct gemm *gemm, size_t panel)
+static struct region region_of(const struct side *side, const struct slab *slab, size_t lane,
+                               size_t lanes)
 {
-    return (uint32_t *)gemm->compute->shared + panel * gemm->shared.width * gemm->slots;
+    size_t bytes = dtype_bytes(side->operand->type), stride = side->operand->stride;
+    size_t row = side->depth_runs ? lane : slab->depth;
+    size_t column = side->depth_runs ? slab->depth : lane;
+    return (struct region){.row =
+                               (const char *)side->operand->data + (row * stride + column) * bytes,
+                           .rows = side->depth_runs ? lanes : slab->count,
+                           .row_bytes = (side->depth_runs ? slab->count : lanes) * bytes,
+                           .stride = stride * bytes};
 }
 
-static void pack_shared(void *context, size_t begin, size_t end, int thread)
+static size_t region_lines(const struct region *region)
+{
+    return region->rows * divide_up(region->row_bytes, LINE_BYTES);
+}
+
+static size_t region_walk(struct region *region, const void **lines, size_t most)
+{
+    size_t count = 0;
+    while (count < most && region->rows) {
+        lines[count++] = region->row + region->at;
+        region->at += LINE_BYTES;
+        if (region->at < region->row_bytes)
+            continue;
+        region->at = 0;
+        region->row += region->stride;
+        region->rows--;
+    }
+    return count;
+}
+
+/* ---- blocks ---- */
+
+/* Lanes [begin, end) of the block, which begin with a panel. */
+static void pack_part(const struct gemm *gemm, const struct block *block, size_t begin, size_t end)
+{
+    if (begin < end)
+        pack_panels(gemm, &gemm->shared, &block->slab, block->panels + begin * block->slab.slots,
+                    block->lane + begin, end - begin);
+}
+
+static void pack_first_block(void *context, size_t begin, size_t end, int thread)
 {
     (void)thread;
     const struct gemm *gemm = context;
-    for (size_t panel = begin; panel < end; panel++) {
-        size_t lane = panel * gemm->shared.width;
-        struct panel_source range = {.lane = gemm->shared_lane + lane,
-                                     .lanes =
-                                         smaller(gemm->shared.width, gemm->shared_lanes - lane),
-                                     .depth = gemm->depth,
-                                     .count = gemm->depth_count};
-        pack_panel(gemm, &gemm->shared, shared_panel(gemm, panel), &range);
+    pack_part(gemm, &gemm->now, begin, end);
+}
+
+static struct block block_at(const struct gemm *gemm, size_t lane, size_t depth, uint32_t *panels)
+{
+    struct block block = {.panels = panels, .lane = lane, .slab.depth = depth};
+    block.lanes = smaller(gemm->block_lanes, gemm->shared.lanes - lane);
+    block.slab.count = smaller(gemm->slab_depth, gemm->product->depth - depth);
+    block.slab.slots = slots_of(gemm->form, block.slab.count);
+    return block;
+}
+
+/* Slabs of a block of lanes one after the other, as chains of sums demand. */
+static struct block block_after(const struct gemm *gemm, const struct block *block,
+                                uint32_t *panels)
+{
+    size_t depth = block->slab.depth + gemm->slab_depth, lane = block->lane;
+    if (depth >= gemm->product->depth) {
+        depth = 0;
+        lane += gemm->block_lanes;
     }
+    return lane < gemm->shared.lanes ? block_at(gemm, lane, depth, panels) : (struct block){0};
 }
 
 /* ---- jobs ---- */
 
-struct block { /* panels of a job at some depth, packed */
+struct job {
     const uint32_t *panels;
-    size_t first_panel, panel_count;
-    size_t slot, slots; /* within the slab */
+    size_t lane, lanes;          /* of the other side */
+    size_t part_begin, part_end; /* lanes of the next block that this job packs */
+    struct region wanted[2];     /* memory to fetch on the way */
+    size_t lines_a_tile;
 };
 
-static void multiply_pair(const struct gemm *gemm, const struct block *block, size_t shared,
-                          size_t job, bool load)
+static float *result_at(const struct gemm *gemm, size_t shared_lane, size_t job_lane)
 {
-    const struct product *product = gemm->product;
-    const uint32_t *shared_slots = shared_panel(gemm, shared) + block->slot * gemm->shared.width;
-    const uint32_t *job_slots = block->panels + job * gemm->jobs.width * block->slots;
-    size_t shared_lane = shared * gemm->shared.width;
-    size_t job_lane = (block->first_panel + job) * gemm->jobs.width;
-    size_t shared_count = smaller(gemm->shared.width, gemm->shared_lanes - shared_lane);
-    size_t job_count = smaller(gemm->jobs.width, gemm->jobs.lanes - job_lane);
-    shared_lane += gemm->shared_lane;
+    size_t row = gemm->jobs.is_a ? job_lane : shared_lane;
+    size_t column = gemm->jobs.is_a ? shared_lane : job_lane;
+    return gemm->product->out + row * gemm->product->out_stride + column;
+}
+
+/* The tile at these lanes, counted from the block's and the job's first; `next` is where the
+ * results of the tile after it stand. */
+static void multiply_pair(const struct gemm *gemm, struct job *job, size_t shared, size_t lane,
+                          const float *next)
+{
+    const struct block *block = &gemm->now;
+    const uint32_t *shared_slots = block->panels + shared * block->slab.slots;
+    const uint32_t *job_slots = job->panels + lane * block->slab.slots;
+    size_t shared_count = smaller(gemm->shared.width, block->lanes - shared);
+    size_t job_count = smaller(gemm->jobs.width, job->lanes - lane);
     bool jobs_are_rows = gemm->jobs.is_a;
-    size_t row = jobs_are_rows ? job_lane : shared_lane;
-    size_t column = jobs_are_rows ? shared_lane : job_lane;
-    struct tile tile = {.slots = block->slots,
+    const void *lines[FETCH_MAX];
+    struct tile tile = {.slots = block->slab.slots,
                         .a = jobs_are_rows ? job_slots : shared_slots,
                         .b = jobs_are_rows ? shared_slots : job_slots,
-                        .c = product->out + row * product->out_stride + column,
-                        .c_stride = product->out_stride,
+                        .c = result_at(gemm, block->lane + shared, job->lane + lane),
+                        .c_stride = gemm->product->out_stride,
                         .rows = jobs_are_rows ? job_count : shared_count,
                         .columns = jobs_are_rows ? shared_count : job_count,
-                        .load = load};
+                        .load = gemm->product->accumulate || block->slab.depth > 0,
+                        .next_c = next,
+                        .fetch = lines};
+    for (int i = 0; i < 2; i++)
+        tile.fetches +=
+            region_walk(&job->wanted[i], lines + tile.fetches, job->lines_a_tile - tile.fetches);
     gemm->tile(&tile);
 }
 
 /* The inner loop runs over rows, so that a panel of columns stays in the first-level cache. */
-static void multiply_block(const struct gemm *gemm, const struct block *block)
+static void multiply_job(const struct gemm *gemm, struct job *job)
 {
-    bool load = gemm->product->accumulate || gemm->depth > 0 || block->slot > 0;
-    size_t shared_count = divide_up(gemm->shared_lanes, gemm->shared.width);
-    if (gemm->jobs.is_a) {
-        for (size_t shared = 0; shared < shared_count; shared++)
-            for (size_t job = 0; job < block->panel_count; job++)
-                multiply_pair(gemm, block, shared, job, load);
-    } else {
-        for (size_t job = 0; job < block->panel_count; job++)
-            for (size_t shared = 0; shared < shared_count; shared++)
-                multiply_pair(gemm, block, shared, job, load);
-    }
+    const struct side *outer = gemm->jobs.is_a ? &gemm->shared : &gemm->jobs;
+    const struct side *inner = gemm->jobs.is_a ? &gemm->jobs : &gemm->shared;
+    size_t outer_lanes = gemm->jobs.is_a ? gemm->now.lanes : job->lanes;
+    size_t inner_lanes = gemm->jobs.is_a ? job->lanes : gemm->now.lanes;
+    for (size_t column = 0; column < outer_lanes; column += outer->width)
+        for (size_t row = 0; row < inner_lanes; row += inner->width) {
+            bool last = row + inner->width >= inner_lanes;
+            size_t next_row = last ? 0 : row + inner->width;
+            size_t next_column = last ? column + outer->width : column;
+            if (next_column >= outer_lanes) {
+                next_row = row;
+                next_column = column;
+            }
+            if (gemm->jobs.is_a)
+                multiply_pair(gemm, job, column, row,
+                              result_at(gemm, gemm->now.lane + next_column, job->lane + next_row));
+            else
+                multiply_pair(gemm, job, row, column,
+                              result_at(gemm, gemm->now.lane + next_row, job->lane + next_column));
+        }
 }
 
-static void run_job(const struct gemm *gemm, size_t job, uint32_t *scratch)
+static struct region job_region(const struct gemm *gemm, const struct slab *slab, size_t index)
 {
-    size_t panels = divide_up(gemm->jobs.lanes, gemm->jobs.width);
-    struct block block = {.panels = scratch, .first_panel = job * gemm->job_panels};
-    block.panel_count = smaller(gemm->job_panels, panels - block.first_panel);
-    for (block.slot = 0; block.slot < gemm->slots; block.slot += block.slots) {
-        block.slots = smaller(BLOCK_SLOTS, gemm->slots - block.slot);
-        size_t depth = depth_of_slots(gemm->form, block.slot);
-        for (size_t i = 0; i < block.panel_count; i++) {
-            size_t lane = (block.first_panel + i) * gemm->jobs.width;
-            struct panel_source range = {
-                .lane = lane,
-                .lanes = smaller(gemm->jobs.width, gemm->jobs.lanes - lane),
-                .depth = gemm->depth + depth,
-                .count =
-                    smaller(depth_of_slots(gemm->form, block.slots), gemm->depth_count - depth)};
-            pack_panel(gemm, &gemm->jobs, scratch + i * gemm->jobs.width * block.slots, &range);
-        }
-        multiply_block(gemm, &block);
-    }
+    size_t lanes = gemm->job_panels * gemm->jobs.width, lane = index * lanes;
+    return region_of(&gemm->jobs, slab, lane, smaller(lanes, gemm->jobs.lanes - lane));
+}
+
+/* What this thread will pack next: its part of the next block, and the panels of its next job,
+ * which is the first of its share again where this is the last. */
+static void want(const struct gemm *gemm, struct job *job, size_t index, int thread)
+{
+    const struct thread_pool *pool = gemm->compute->pool;
+    const struct block *next = &gemm->next;
+    if (job->part_begin < job->part_end)
+        job->wanted[0] = region_of(&gemm->shared, &next->slab, next->lane + job->part_begin,
+                                   job->part_end - job->part_begin);
+    if (index + 1 < parallel_share(pool, gemm->job_count, 1, thread + 1))
+        job->wanted[1] = job_region(gemm, &gemm->now.slab, index + 1);
+    else if (next->lanes)
+        job->wanted[1] =
+            job_region(gemm, &next->slab, parallel_share(pool, gemm->job_count, 1, thread));
+    size_t lines = region_lines(&job->wanted[0]) + region_lines(&job->wanted[1]);
+    size_t tiles =
+        divide_up(gemm->now.lanes, gemm->shared.width) * divide_up(job->lanes, gemm->jobs.width);
+    job->lines_a_tile = smaller(divide_up(lines, tiles), FETCH_MAX);
+}
+
+static void run_job(const struct gemm *gemm, size_t index, int thread)
+{
+    uint32_t *scratch = gemm->compute->thread[thread];
+    size_t lanes = gemm->job_panels * gemm->jobs.width, width = gemm->shared.width;
+    size_t parts = divide_up(gemm->next.lanes, width);
+    struct job job = {.panels = scratch,
+                      .lane = index * lanes,
+                      .lanes = smaller(lanes, gemm->jobs.lanes - index * lanes),
+                      .part_begin = index * parts / gemm->job_count * width,
+                      .part_end =
+                          smaller((index + 1) * parts / gemm->job_count * width, gemm->next.lanes)};
+    want(gemm, &job, index, thread);
+    pack_panels(gemm, &gemm->jobs, &gemm->now.slab, scratch, job.lane, job.lanes);
+    multiply_job(gemm, &job);
+    pack_part(gemm, &gemm->next, job.part_begin, job.part_end);
 }
 
 static void run_jobs(void *context, size_t begin, size_t end, int thread)
 {
-    const struct gemm *gemm = context;
-    for (size_t job = begin; job < end; job++)
-        run_job(gemm, job, gemm->compute->thread[thread]);
+    for (size_t index = begin; index < end; index++)
+        run_job(context, index, thread);
 }
 
 /* ---- the whole ---- */
 
-static void run_slab(struct gemm *gemm)
+/* Cuts `whole` into the fewest parts of at most `most`, all of about the same size, a multiple of
+ * `unit`. */
+static size_t part_of(size_t whole, size_t most, size_t unit)
 {
-    struct thread_pool *pool = gemm->compute->pool;
-    size_t shared_panels = divide_up(gemm->shared_lanes, gemm->shared.width);
-    size_t panel_bytes = gemm->slots * gemm->shared.width * sizeof(uint32_t);
-    parallel_for(pool, shared_panels, chunk_of(shared_panels, panel_bytes), pack_shared, gemm);
-    size_t panels = divide_up(gemm->jobs.lanes, gemm->jobs.width);
-    parallel_for(pool, divide_up(panels, gemm->job_panels), 1, run_jobs, gemm);
+    size_t parts = divide_up(whole, most / unit * unit);
+    return divide_up(divide_up(whole, parts), unit) * unit;
 }
 
-static void run_shared_part(struct gemm *gemm)
-{
-    size_t lanes = divide_up(gemm->shared_lanes, gemm->shared.width) * gemm->shared.width;
-    size_t slab = SCRATCH_SHARED_BYTES / sizeof(uint32_t) / lanes / BLOCK_SLOTS * BLOCK_SLOTS;
-    ASSERT(slab > 0);
-    size_t slab_depth = depth_of_slots(gemm->form, slab);
-    for (gemm->depth = 0; gemm->depth < gemm->product->depth; gemm->depth += slab_depth) {
-        gemm->depth_count = smaller(slab_depth, gemm->product->depth - gemm->depth);
-        gemm->slots = slots_of(gemm->form, gemm->depth_count);
-        run_slab(gemm);
-    }
-}
-
-static void choose_sides(struct gemm *gemm)
+static void cut(struct gemm *gemm)
 {
     const struct product *product = gemm->product;
     const struct gemm_kernels *kernels = gemm->compute->gemm;
     struct side a = {&product->a, !product->a.transposed, product->rows, kernels->tile_rows, true};
     struct side b = {&product->b, product->b.transposed, product->columns, kernels->tile_columns,
                      false};
-    bool rows_are_jobs = product->rows > product->columns;
+    bool rows_are_jobs = product->rows >= product->columns;
     gemm->jobs = rows_are_jobs ? a : b;
     gemm->shared = rows_are_jobs ? b : a;
     size_t panels = divide_up(gemm->jobs.lanes, gemm->jobs.width);
     size_t threads = (size_t)thread_pool_count(gemm->compute->pool);
-    size_t most = SCRATCH_THREAD_BYTES / (gemm->jobs.width * BLOCK_SLOTS * sizeof(uint32_t));
-    gemm->job_panels = panels / (threads * JOBS_PER_THREAD);
-    gemm->job_panels = gemm->job_panels < 1 ? 1 : smaller(gemm->job_panels, JOB_PANELS_MAX);
-    gemm->job_panels = smaller(gemm->job_panels, most);
+    gemm->job_panels =
+        smaller(divide_up(panels, threads * JOBS_PER_THREAD), JOB_LANES / gemm->jobs.width);
+    gemm->job_count = divide_up(panels, gemm->job_panels);
+    size_t slots = part_of(slots_of(gemm->form, product->depth), SLAB_SLOTS_MAX, 2);
+    gemm->slab_depth = depth_of_slots(gemm->form, slots);
+    gemm->block_lanes =
+        part_of(gemm->shared.lanes, BLOCK_BYTES / (slots * sizeof(uint32_t)), gemm->shared.width);
+}
+
+static void run_blocks(struct gemm *gemm)
+{
+    struct thread_pool *pool = gemm->compute->pool;
+    uint32_t *const halves[] = {gemm->compute->shared,
+                                (uint32_t *)gemm->compute->shared + BLOCK_BYTES / sizeof(uint32_t)};
+    gemm->now = block_at(gemm, 0, 0, halves[0]);
+    parallel_for(pool, gemm->now.lanes, gemm->shared.width, pack_first_block, gemm);
+    for (size_t i = 1; gemm->now.lanes; i++) {
+        gemm->next = block_after(gemm, &gemm->now, halves[i % 2]);
+        parallel_for(pool, gemm->job_count, 1, run_jobs, gemm);
+        gemm->now = gemm->next;
+    }
 }
 
 void matrix_product(struct compute *compute, const struct product *product)
@@ -226,12 +337,8 @@ void matrix_product(struct compute *compute, const struct product *product)
                                 : dot ? SLOT_PAIR
                                       : SLOT_WIDENED,
                         .tile = dot ? compute->gemm->tile_dot : compute->gemm->tile};
-    choose_sides(&gemm);
-    size_t lanes_max = SHARED_LANES_MAX / gemm.shared.width * gemm.shared.width;
-    for (; gemm.shared_lane < gemm.shared.lanes; gemm.shared_lane += lanes_max) {
-        gemm.shared_lanes = smaller(lanes_max, gemm.shared.lanes - gemm.shared_lane);
-        run_shared_part(&gemm);
-    }
+    cut(&gemm);
+    run_blocks(&gemm);
 }
 
 /* ---- few rows against a matrix packed once ---- */

@@ -13,7 +13,7 @@
 
 /* clang-format off: one operation a line */
 #if KERNEL_ISA >= 2
-enum { TILE_LANES = 16, TILE_VECTORS = 2, TILE_ROWS = 14 };
+enum { TILE_LANES = 16, TILE_VECTORS = 3, TILE_ROWS = 8 };
 typedef __m512 tile_vector;
 INLINE tile_vector tile_load(const float *x)
 {
@@ -71,7 +71,7 @@ INLINE tile_vector tile_fma(tile_vector a, tile_vector b, tile_vector c)
 }
 #endif
 /* clang-format on */
-enum { TILE_COLUMNS = TILE_LANES * TILE_VECTORS };
+enum { TILE_COLUMNS = TILE_LANES * TILE_VECTORS, FETCH_STEPS = 4 };
 
 /* ---- tiles ---- */
 
@@ -84,105 +84,120 @@ INLINE tile_vector tile_dot_step(tile_vector acc, tile_vector x, tile_vector b)
 #define tile_dot_step(acc, x, b) (acc)
 #endif
 
-INLINE void tile_body(const struct tile *tile, const size_t rows, const bool dot)
+struct accumulators {
+    tile_vector at[TILE_ROWS][TILE_VECTORS];
+};
+
+INLINE void tile_steps(struct accumulators *acc, const struct tile *tile, size_t begin, size_t end,
+                       const size_t vectors, const bool dot)
 {
-    tile_vector acc[TILE_ROWS][TILE_VECTORS];
-    UNROLL
-    for (size_t i = 0; i < rows; i++)
-        UNROLL
-    for (size_t v = 0; v < TILE_VECTORS; v++)
-        acc[i][v] =
-            tile->load ? tile_load(tile->c + i * tile->c_stride + v * TILE_LANES) : tile_set(0);
-    const float *a = (const float *)(const void *)tile->a;
-    const float *b = (const float *)(const void *)tile->b;
-    for (size_t slot = 0; slot < tile->slots; slot++) {
+    const float *a = (const float *)(const void *)tile->a + begin * TILE_ROWS;
+    const float *b = (const float *)(const void *)tile->b + begin * TILE_COLUMNS;
+    for (size_t slot = begin; slot < end; slot++, a += TILE_ROWS, b += TILE_COLUMNS) {
         tile_vector columns[TILE_VECTORS];
         UNROLL
-        for (size_t v = 0; v < TILE_VECTORS; v++)
+        for (size_t v = 0; v < vectors; v++)
             columns[v] = tile_load(b + v * TILE_LANES);
         UNROLL
-        for (size_t i = 0; i < rows; i++) {
+        for (size_t i = 0; i < TILE_ROWS; i++) {
             tile_vector x = tile_set(a[i]);
             UNROLL
-            for (size_t v = 0; v < TILE_VECTORS; v++)
-                acc[i][v] = dot ? tile_dot_step(acc[i][v], x, columns[v])
-                                : tile_fma(x, columns[v], acc[i][v]);
+            for (size_t v = 0; v < vectors; v++)
+                acc->at[i][v] = dot ? tile_dot_step(acc->at[i][v], x, columns[v])
+                                    : tile_fma(x, columns[v], acc->at[i][v]);
         }
-        a += TILE_ROWS;
-        b += TILE_COLUMNS;
     }
-    UNROLL
-    for (size_t i = 0; i < rows; i++)
-        UNROLL
-    for (size_t v = 0; v < TILE_VECTORS; v++)
-        tile_store(tile->c + i * tile->c_stride + v * TILE_LANES, acc[i][v]);
 }
 
-/* A switch over constant row counts, so that every body keeps its accumulators in registers. */
-#define ROWS_CASE(n, dot)                                                                          \
+/* A whole number of rows and vectors.  On the way memory that is wanted next is fetched, a line
+ * every few steps. */
+INLINE void tile_body(const struct tile *tile, const size_t vectors, const bool dot)
+{
+    struct accumulators acc;
+    UNROLL
+    for (size_t i = 0; i < TILE_ROWS; i++)
+        UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        acc.at[i][v] =
+            tile->load ? tile_load(tile->c + i * tile->c_stride + v * TILE_LANES) : tile_set(0);
+    size_t slot = 0;
+    for (size_t i = 0; i < TILE_ROWS && slot + FETCH_STEPS <= tile->slots; i++) {
+        UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            __builtin_prefetch(tile->next_c + i * tile->c_stride + v * TILE_LANES);
+        tile_steps(&acc, tile, slot, slot + FETCH_STEPS, vectors, dot);
+        slot += FETCH_STEPS;
+    }
+    for (size_t i = 0; i < tile->fetches && slot + FETCH_STEPS <= tile->slots; i++) {
+        __builtin_prefetch(tile->fetch[i], 0, 2);
+        tile_steps(&acc, tile, slot, slot + FETCH_STEPS, vectors, dot);
+        slot += FETCH_STEPS;
+    }
+    tile_steps(&acc, tile, slot, tile->slots, vectors, dot);
+    UNROLL
+    for (size_t i = 0; i < TILE_ROWS; i++)
+        UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        tile_store(tile->c + i * tile->c_stride + v * TILE_LANES, acc.at[i][v]);
+}
+
+/* A switch over constant widths, so that every body keeps its accumulators in registers. */
+_Static_assert(TILE_VECTORS <= 4, "the switch below lists every width");
+#define WIDTH_CASE(n, dot)                                                                         \
     case n:                                                                                        \
-        tile_body(tile, n <= TILE_ROWS ? n : TILE_ROWS, dot);                                      \
+        tile_body(tile, n <= TILE_VECTORS ? n : TILE_VECTORS, dot);                                \
         break;
-#define ROWS_SWITCH(dot)                                                                           \
-    switch (tile->rows) {                                                                          \
-        ROWS_CASE(1, dot)                                                                          \
-        ROWS_CASE(2, dot)                                                                          \
-        ROWS_CASE(3, dot)                                                                          \
-        ROWS_CASE(4, dot)                                                                          \
-        ROWS_CASE(5, dot)                                                                          \
-        ROWS_CASE(6, dot)                                                                          \
-        ROWS_CASE(7, dot)                                                                          \
-        ROWS_CASE(8, dot)                                                                          \
-        ROWS_CASE(9, dot)                                                                          \
-        ROWS_CASE(10, dot)                                                                         \
-        ROWS_CASE(11, dot)                                                                         \
-        ROWS_CASE(12, dot)                                                                         \
-        ROWS_CASE(13, dot)                                                                         \
-        ROWS_CASE(14, dot)                                                                         \
+#define WIDTH_SWITCH(dot)                                                                          \
+    switch ((tile->columns + TILE_LANES - 1) / TILE_LANES) {                                       \
+        WIDTH_CASE(1, dot)                                                                         \
+        WIDTH_CASE(2, dot)                                                                         \
+        WIDTH_CASE(3, dot)                                                                         \
+        WIDTH_CASE(4, dot)                                                                         \
     default:                                                                                       \
         break;                                                                                     \
     }
 
-static void full_columns(const struct tile *tile)
+static void whole_tile(const struct tile *tile)
 {
-    ROWS_SWITCH(false)
+    WIDTH_SWITCH(false)
 }
 
-/* A tile at the right edge works on a copy. */
-static void edge_columns(const struct tile *tile, void (*full)(const struct tile *tile))
+/* A tile at an edge works on a copy. */
+static void edge_tile(const struct tile *tile, void (*multiply)(const struct tile *tile))
 {
     float copy[TILE_ROWS * TILE_COLUMNS];
     struct tile whole = *tile;
     whole.c = copy;
+    whole.next_c = copy;
     whole.c_stride = TILE_COLUMNS;
     memset(copy, 0, sizeof copy);
     for (size_t i = 0; tile->load && i < tile->rows; i++)
         memcpy(copy + i * TILE_COLUMNS, tile->c + i * tile->c_stride, tile->columns * sizeof *copy);
-    full(&whole);
+    multiply(&whole);
     for (size_t i = 0; i < tile->rows; i++)
         memcpy(tile->c + i * tile->c_stride, copy + i * TILE_COLUMNS, tile->columns * sizeof *copy);
 }
 
 static void multiply_tile(const struct tile *tile)
 {
-    if (tile->columns == TILE_COLUMNS)
-        full_columns(tile);
+    if (tile->rows == TILE_ROWS && tile->columns % TILE_LANES == 0)
+        whole_tile(tile);
     else
-        edge_columns(tile, full_columns);
+        edge_tile(tile, whole_tile);
 }
 
 #if KERNEL_ISA == 3
-static void full_columns_dot(const struct tile *tile)
+static void whole_tile_dot(const struct tile *tile)
 {
-    ROWS_SWITCH(true)
+    WIDTH_SWITCH(true)
 }
 
 static void multiply_tile_dot(const struct tile *tile)
 {
-    if (tile->columns == TILE_COLUMNS)
-        full_columns_dot(tile);
+    if (tile->rows == TILE_ROWS && tile->columns % TILE_LANES == 0)
+        whole_tile_dot(tile);
     else
-        edge_columns(tile, full_columns_dot);
+        edge_tile(tile, whole_tile_dot);
 }
 #endif
 
@@ -223,50 +238,110 @@ INLINE size_t slots_for(enum slot_form form, size_t depth)
 
 #if KERNEL_ISA >= 1
 
-/* Lanes side by side in memory: slot by slot, sixteen lanes at a time. */
+/* Words of `count` lanes as they stand in memory: an f32, or the bf16 of one depth widened. */
+INLINE v16 load_lanes(const struct panel_source *source, enum slot_form form, size_t at,
+                      size_t count)
+{
+    if (form == SLOT_F32)
+        return vload_n((const float *)source->data + at, count);
+    return vwiden_n((const uint16_t *)source->data + at, count);
+}
+
+INLINE void store_lanes(uint32_t *out, v16 x, size_t count)
+{
+    vstore_n((float *)(void *)out, x, count);
+}
+
+/* Lanes side by side in memory: `load` of them at `lane`, `store` with zeros; whole pairs. */
+INLINE void pack_lanes_column(uint32_t *out, size_t width, const struct panel_source *source,
+                              enum slot_form form, size_t lane, size_t load, size_t store)
+{
+    size_t at = source->depth * source->stride + source->lane + lane;
+    size_t depths = form == SLOT_F32 ? source->count : source->count / 2 * 2;
+    size_t step = form == SLOT_F32 ? 1 : 2;
+    out += lane;
+    for (size_t depth = 0; depth < depths; depth += step, at += step * source->stride) {
+        v16 even = load_lanes(source, form, at, load);
+        v16 odd = form == SLOT_F32 ? even : load_lanes(source, form, at + source->stride, load);
+        if (form == SLOT_PAIR)
+            odd = vfrom_bits(ior(vbits(odd), ishift_right(vbits(even), 16)));
+        store_lanes(out, odd, store);
+        out += width;
+        if (form == SLOT_WIDENED) {
+            store_lanes(out, even, store);
+            out += width;
+        }
+    }
+}
+
 INLINE void pack_lanes_run(uint32_t *out, size_t width, const struct panel_source *source,
                            enum slot_form form)
 {
-    size_t slots = slots_for(form, source->count), whole = source->count / 2 * 2;
-    if (form == SLOT_F32)
-        whole = source->count;
-    size_t whole_slots = form == SLOT_PAIR ? whole / 2 : whole;
     for (size_t lane = 0; lane < width; lane += LANES) {
         size_t store = width - lane < LANES ? width - lane : LANES;
-        size_t load = source->lanes <= lane          ? 0
-                      : source->lanes - lane < LANES ? source->lanes - lane
-                                                     : LANES;
-        for (size_t slot = 0; slot < whole_slots; slot++) {
-            size_t depth = form == SLOT_PAIR ? 2 * slot : form == SLOT_WIDENED ? slot ^ 1 : slot;
-            size_t at = (source->depth + depth) * source->stride + source->lane + lane;
-            v16 values = vzero();
-            if (load && form == SLOT_F32)
-                values = vload_n((const float *)source->data + at, load);
-            else if (load && form == SLOT_WIDENED)
-                values = vwiden_n((const uint16_t *)source->data + at, load);
-            else if (load) {
-                const uint16_t *even = (const uint16_t *)source->data + at;
-                i16 high = vbits(vwiden_n(even + source->stride, load));
-                i16 low = ishift_right(vbits(vwiden_n(even, load)), 16);
-                values = vfrom_bits(ior(high, low));
-            }
-            vstore_n((float *)(void *)(out + slot * width + lane), values, store);
-        }
+        size_t load = source->lanes <= lane ? 0 : source->lanes - lane;
+        pack_lanes_column(out, width, source, form, lane, load < store ? load : store, store);
     }
-    pack_slots(out, width, source, form, whole_slots, slots);
+    size_t whole = form == SLOT_F32 ? source->count : source->count / 2 * 2;
+    pack_slots(out, width, source, form, slots_for(form, whole), slots_for(form, source->count));
 }
 
-/* Sixteen slots of one lane from memory where the depth runs, as they stand. */
-INLINE v16 load_depth(const struct panel_source *source, enum slot_form form, size_t lane,
-                      size_t slot)
+#if KERNEL_ISA >= 2
+/* Sixteen lanes of a slot, for one panel that is wider or two that are half as wide. */
+INLINE void store_sixteen(uint32_t *out, size_t panel, size_t width, v16 x)
 {
-    size_t depth = source->depth + (form == SLOT_PAIR ? 2 * slot : slot);
-    size_t at = (source->lane + lane) * source->stride + depth;
+    if (width >= LANES) {
+        vstore((float *)(void *)out, x);
+        return;
+    }
+    _mm256_storeu_ps((float *)(void *)out, _mm512_castps512_ps256(x));
+    _mm256_storeu_ps((float *)(void *)(out + panel), _mm512_extractf32x8_ps(x, 1));
+}
+
+/* A panel, or two where one is half a vector wide: memory is read in its order, so that a line is
+ * touched once.  `panel`: slots times width. */
+INLINE void pack_lanes_whole(uint32_t *out, size_t width, size_t panel,
+                             const struct panel_source *source, enum slot_form form, size_t at)
+{
+    size_t depths = form == SLOT_F32 ? source->count : source->count / 2 * 2;
+    size_t step = form == SLOT_F32 ? 1 : 2, lanes = width < LANES ? LANES : width;
+    for (size_t depth = 0; depth < depths; depth += step, at += step * source->stride) {
+        UNROLL
+        for (size_t lane = 0; lane < lanes; lane += LANES) {
+            v16 even = load_lanes(source, form, at + lane, LANES);
+            v16 odd = form == SLOT_F32
+                          ? even
+                          : load_lanes(source, form, at + lane + source->stride, LANES);
+            if (form == SLOT_PAIR)
+                odd = vfrom_bits(ior(vbits(odd), ishift_right(vbits(even), 16)));
+            store_sixteen(out + lane, panel, width, odd);
+            if (form == SLOT_WIDENED)
+                store_sixteen(out + width + lane, panel, width, even);
+        }
+        out += form == SLOT_WIDENED ? 2 * width : width;
+    }
+}
+#endif
+
+/* Sixteen words of one lane from memory where the depth runs: f32, or pairs of bf16. */
+INLINE v16 load_depth(const struct panel_source *source, enum slot_form form, size_t lane,
+                      size_t word)
+{
+    size_t at = (source->lane + lane) * source->stride + source->depth;
     if (form == SLOT_F32)
-        return vload((const float *)source->data + at);
-    if (form == SLOT_WIDENED)
-        return vwiden((const uint16_t *)source->data + at);
-    return vload((const float *)(const void *)((const uint16_t *)source->data + at));
+        return vload((const float *)source->data + at + word);
+    return vload((const float *)(const void *)((const uint16_t *)source->data + at + 2 * word));
+}
+
+/* A word of every lane; widened, it becomes two slots, the odd first. */
+INLINE void store_word(uint32_t *out, size_t width, enum slot_form form, v16 x, size_t count)
+{
+    if (form != SLOT_WIDENED) {
+        store_lanes(out, x, count);
+        return;
+    }
+    store_lanes(out, vfrom_bits(iand(vbits(x), iset((int32_t)0xffff0000u))), count);
+    store_lanes(out + width, vfrom_bits(ishift_left(vbits(x), 16)), count);
 }
 
 #if KERNEL_ISA >= 2
@@ -337,34 +412,96 @@ INLINE void transpose(v16 *x)
 }
 #endif
 
-/* Depth side by side in memory: blocks of sixteen lanes by sixteen slots are turned. */
+/* Depth side by side in memory: blocks of sixteen lanes by sixteen words are turned. */
+INLINE void pack_depth_column(uint32_t *out, size_t width, const struct panel_source *source,
+                              enum slot_form form, size_t lane, size_t words)
+{
+    size_t store = width - lane < LANES ? width - lane : LANES;
+    size_t step = form == SLOT_WIDENED ? 2 * width : width;
+    out += lane;
+    for (size_t word = 0; word < words; word += LANES) {
+        v16 x[LANES];
+        UNROLL
+        for (size_t i = 0; i < LANES; i++)
+            x[i] = lane + i < source->lanes ? load_depth(source, form, lane + i, word) : vzero();
+        transpose(x);
+        UNROLL
+        for (size_t i = 0; i < LANES; i++, out += step)
+            store_word(out, width, form, x[i], store);
+    }
+}
+
+#if KERNEL_ISA >= 2
+INLINE __m512i load_quarters(const uint32_t *a, const uint32_t *b)
+{
+    __m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)a));
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)b), 1);
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)(a + 4)), 2);
+    return _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)(b + 4)), 3);
+}
+
+INLINE void store_half(uint32_t *out, size_t width, enum slot_form form, __m256i x)
+{
+    __m256i first = x, second = x;
+    if (form == SLOT_WIDENED) {
+        first = _mm256_and_si256(x, _mm256_set1_epi32((int32_t)0xffff0000u));
+        second = _mm256_slli_epi32(x, 16);
+        _mm256_storeu_si256((__m256i *)(void *)(out + width), second);
+    }
+    _mm256_storeu_si256((__m256i *)(void *)out, first);
+}
+
+/* Eight lanes by eight words: quarters are put in their places by loading, then turned. */
+INLINE void pack_depth_eight(uint32_t *out, const struct panel_source *source, enum slot_form form,
+                             size_t words)
+{
+    const size_t width = 8, step = form == SLOT_WIDENED ? 2 * width : width;
+    size_t bytes = form == SLOT_F32 ? sizeof(float) : sizeof(uint16_t);
+    const char *row[8];
+    for (size_t i = 0; i < 8; i++)
+        row[i] = (const char *)source->data +
+                 ((source->lane + i) * source->stride + source->depth) * bytes;
+    for (size_t word = 0; word < words; word += 8, out += 8 * step) {
+        __m512i x[4], t[4], y[4];
+        UNROLL
+        for (int i = 0; i < 4; i++)
+            x[i] = load_quarters((const uint32_t *)(const void *)row[i] + word,
+                                 (const uint32_t *)(const void *)row[i + 4] + word);
+        UNROLL
+        for (int i = 0; i < 2; i++) {
+            t[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
+            t[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
+        }
+        y[0] = _mm512_unpacklo_epi64(t[0], t[2]);
+        y[1] = _mm512_unpackhi_epi64(t[0], t[2]);
+        y[2] = _mm512_unpacklo_epi64(t[1], t[3]);
+        y[3] = _mm512_unpackhi_epi64(t[1], t[3]);
+        UNROLL
+        for (size_t i = 0; i < 4; i++) {
+            store_half(out + i * step, width, form, _mm512_castsi512_si256(y[i]));
+            store_half(out + (i + 4) * step, width, form, _mm512_extracti64x4_epi64(y[i], 1));
+        }
+    }
+}
+#endif
+
 INLINE void pack_depth_runs(uint32_t *out, size_t width, const struct panel_source *source,
                             enum slot_form form)
 {
-    size_t slots = slots_for(form, source->count);
-    size_t whole = form == SLOT_PAIR ? source->count / 2 : source->count;
-    size_t blocks = whole / LANES * LANES;
-    for (size_t lane = 0; lane < width; lane += LANES) {
-        size_t store = width - lane < LANES ? width - lane : LANES;
-        for (size_t slot = 0; slot < blocks; slot += LANES) {
-            v16 x[LANES];
-            UNROLL
-            for (size_t i = 0; i < LANES; i++)
-                x[i] =
-                    lane + i < source->lanes ? load_depth(source, form, lane + i, slot) : vzero();
-            transpose(x);
-            UNROLL
-            for (size_t i = 0; i < LANES; i++) {
-                size_t to = slot + (form == SLOT_WIDENED ? i ^ 1 : i);
-                vstore_n((float *)(void *)(out + to * width + lane), x[i], store);
-            }
-        }
-    }
-    pack_slots(out, width, source, form, blocks, slots);
+    size_t words = (form == SLOT_F32 ? source->count : source->count / 2) / LANES * LANES;
+#if KERNEL_ISA >= 2
+    if (width == 8 && source->lanes >= 8)
+        pack_depth_eight(out, source, form, words);
+    else
+#endif
+        for (size_t lane = 0; lane < width; lane += LANES)
+            pack_depth_column(out, width, source, form, lane, words);
+    size_t done = form == SLOT_WIDENED ? 2 * words : words;
+    pack_slots(out, width, source, form, done, slots_for(form, source->count));
 }
 
-INLINE void pack_form(uint32_t *out, size_t width, const struct panel_source *source,
-                      enum slot_form form)
+INLINE void pack_panel(uint32_t *out, size_t width, const struct panel_source *source,
+                       enum slot_form form)
 {
     if (source->depth_runs)
         pack_depth_runs(out, width, source, form);
@@ -374,27 +511,58 @@ INLINE void pack_form(uint32_t *out, size_t width, const struct panel_source *so
 
 #else
 
-INLINE void pack_form(uint32_t *out, size_t width, const struct panel_source *source,
-                      enum slot_form form)
+INLINE void pack_panel(uint32_t *out, size_t width, const struct panel_source *source,
+                       enum slot_form form)
 {
     pack_slots(out, width, source, form, 0, slots_for(form, source->count));
 }
 
 #endif
 
+/* All panels of the source. */
+INLINE void pack_form(uint32_t *out, size_t width, const struct panel_source *source,
+                      enum slot_form form)
+{
+    size_t slots = slots_for(form, source->count), done = 0;
+#if KERNEL_ISA >= 2
+    size_t unit = width % LANES == 0 ? width : 2 * width;
+    bool even = form == SLOT_F32 || source->count % 2 == 0;
+    if (!source->depth_runs && even && unit % LANES == 0) {
+        size_t at = source->depth * source->stride + source->lane;
+        for (; done + unit <= source->lanes; done += unit)
+            pack_lanes_whole(out + done * slots, width, slots * width, source, form, at + done);
+    }
+#endif
+    for (; done < source->lanes; done += width) {
+        struct panel_source panel = *source;
+        panel.lane += done;
+        panel.lanes = source->lanes - done < width ? source->lanes - done : width;
+        pack_panel(out + done * slots, width, &panel, form);
+    }
+}
+
+/* The widths of tiles are constants to the compiler. */
+#define PACK_WIDTHS(form)                                                                          \
+    if (width == TILE_ROWS)                                                                        \
+        pack_form(out, TILE_ROWS, source, form);                                                   \
+    else if (width == TILE_COLUMNS)                                                                \
+        pack_form(out, TILE_COLUMNS, source, form);                                                \
+    else                                                                                           \
+        pack_form(out, width, source, form);
+
 static void pack_f32(uint32_t *out, size_t width, const struct panel_source *source)
 {
-    pack_form(out, width, source, SLOT_F32);
+    PACK_WIDTHS(SLOT_F32)
 }
 
 static void pack_widened(uint32_t *out, size_t width, const struct panel_source *source)
 {
-    pack_form(out, width, source, SLOT_WIDENED);
+    PACK_WIDTHS(SLOT_WIDENED)
 }
 
 static void pack_pair(uint32_t *out, size_t width, const struct panel_source *source)
 {
-    pack_form(out, width, source, SLOT_PAIR);
+    PACK_WIDTHS(SLOT_PAIR)
 }
 
 /* ---- few rows against a packed panel of 32 columns ---- */

@@ -34,18 +34,18 @@ const char *isa_name(enum isa isa);
 int compute_threads(const struct compute *compute);
 struct thread_pool *compute_pool(struct compute *compute);
 
-/* Highest multiply-add rate of all threads right now in GFLOP/s, by register-only loops, for
- * benchmarks: fp32 FMA of the best allowed width, and bf16 products by the fastest instruction
- * sequence with the canonical result; and how fast memory is read. */
-struct compute_peak {
-    double f32_gflops, bf16_gflops, read_gbytes;
-};
-struct compute_peak compute_measure_peak(struct compute *compute);
-
 /* ---- types ---- */
 
 enum dtype { DTYPE_F32, DTYPE_BF16 };
 size_t dtype_bytes(enum dtype type);
+
+/* The limits of this machine at this moment, for benchmarks.  Clocks fall under load, so that a
+ * limit says something only about work done right before or after it. */
+/* Multiply-adds of all threads in registers, a few milliseconds long, in GFLOP/s; for bf16 by the
+ * fastest way to the canonical result. */
+double compute_multiply_add_gflops(struct compute *compute, enum dtype type);
+/* 10^9 bytes a second that all threads read from memory; 0 if there is not enough of it. */
+double compute_read_gbytes(struct compute *compute);
 
 struct array { /* written by the operation */
     void *data;

@@ -30,7 +30,7 @@ struct panel_source {
     const void *data;
     size_t stride;
     bool depth_runs;    /* neighbours in memory are neighbours in depth */
-    size_t lane, lanes; /* first lane and how many there are (others are filled with zeros) */
+    size_t lane, lanes; /* the first and how many; zeros fill the last panel */
     size_t depth,
         count; /* first element along the depth (even) and how many (the odd last is padded) */
 };
@@ -40,7 +40,10 @@ struct tile {
     const uint32_t *a, *b;
     float *c;
     size_t c_stride, rows, columns;
-    bool load; /* chains go on from c; else from 0 */
+    bool load;                /* chains go on from c; else from 0 */
+    const float *next_c;      /* the results of the tile after this one: a hint */
+    const void *const *fetch; /* lines of memory that will be wanted soon: a hint */
+    size_t fetches;
 };
 
 struct packed_rows { /* decoding: few rows times panels of PACKED_COLUMNS columns */

@@ -28,53 +28,53 @@ static const float *weight_values(const struct model *model, size_t index)
     return model->weights + model->table.weights[index].offset;
 }
 
-/* ---- norms of queries and keys: one norm for each head's rows ---- */
+/* ---- norms of queries and keys: the heads side by side in a row, each normed by itself ---- */
 
-struct head_norm {
+struct head_norm { /* of the query heads, or of the key heads */
     struct rmsnorm shape;
-    size_t heads; /* query heads, then key heads stand side by side in a row */
-    const struct layer_index *index;
+    size_t at;     /* of the first head in a row */
+    size_t scales; /* of the first scale in block->scale_qk */
+    size_t weight;
 };
 
 static struct head_norm head_norm_of(const struct model *model, const struct layer_index *index,
-                                     size_t rows)
+                                     size_t rows, bool keys)
 {
     const struct model_config *config = &model->config;
-    struct head_norm norm = {.heads = (size_t)(config->heads + config->kv_heads), .index = index};
-    norm.shape = (struct rmsnorm){.rows = rows,
-                                  .width = (size_t)config->head_size,
-                                  .x_stride = qkv_width(config),
-                                  .out_stride = qkv_width(config),
-                                  .epsilon = (float)config->norm_epsilon};
-    return norm;
+    size_t heads = (size_t)config->heads, size = (size_t)config->head_size;
+    return (struct head_norm){.shape = {.rows = rows,
+                                        .width = size,
+                                        .x_stride = qkv_width(config),
+                                        .out_stride = qkv_width(config),
+                                        .epsilon = (float)config->norm_epsilon,
+                                        .parts = keys ? (size_t)config->kv_heads : heads},
+                              .at = keys ? heads * size : 0,
+                              .scales = keys ? heads * rows : 0,
+                              .weight = keys ? index->k_norm : index->q_norm};
 }
 
-static size_t head_norm_weight(const struct model *model, const struct head_norm *norm, size_t head)
-{
-    return head < (size_t)model->config.heads ? norm->index->q_norm : norm->index->k_norm;
-}
-
-static void head_norms_forward(const struct model *model, const struct head_norm *norm,
+static void head_norms_forward(const struct model *model, const struct layer_index *index,
                                const struct block *block)
 {
-    for (size_t head = 0; head < norm->heads; head++) {
-        size_t at = head * norm->shape.width;
-        rmsnorm_forward(model->compute, &norm->shape, (struct array){block->qk + at, DTYPE_F32},
-                        block->scale_qk ? block->scale_qk + head * block->rows : NULL,
-                        block->qkv + at, weight_values(model, head_norm_weight(model, norm, head)));
+    for (int keys = 0; keys < 2; keys++) {
+        struct head_norm norm = head_norm_of(model, index, block->rows, keys);
+        rmsnorm_forward(model->compute, &norm.shape, (struct array){block->qk + norm.at, DTYPE_F32},
+                        block->scale_qk ? block->scale_qk + norm.scales : NULL,
+                        block->qkv + norm.at, weight_values(model, norm.weight));
     }
 }
 
-static void head_norms_backward(const struct model *model, const struct head_norm *norm,
+static void head_norms_backward(const struct model *model, const struct layer_index *index,
                                 const struct block *block, float *grad_qkv, float *gradients)
 {
-    for (size_t head = 0; head < norm->heads; head++) {
-        size_t at = head * norm->shape.width, weight = head_norm_weight(model, norm, head);
-        struct rmsnorm_gradients out = {.grad_x = grad_qkv + at,
+    for (int keys = 0; keys < 2; keys++) {
+        struct head_norm norm = head_norm_of(model, index, block->rows, keys);
+        struct rmsnorm_gradients out = {.grad_x = grad_qkv + norm.at,
                                         .grad_weight =
-                                            gradients + model->table.weights[weight].offset};
-        rmsnorm_backward(model->compute, &norm->shape, &out, grad_qkv + at, block->qkv + at,
-                         weight_values(model, weight), block->scale_qk + head * block->rows);
+                                            gradients + model->table.weights[norm.weight].offset};
+        rmsnorm_backward(model->compute, &norm.shape, &out, grad_qkv + norm.at,
+                         block->qkv + norm.at, weight_values(model, norm.weight),
+                         block->scale_qk + norm.scales);
     }
 }
 
@@ -125,10 +125,8 @@ static void attend_forward(const struct model *model, size_t layer, const struct
     struct layer_index index = layer_index_of(&model->config, layer);
     linear_forward(model, linear_of(model, layer, PRODUCT_QKV), block->qkv, block->norm1,
                    block->rows);
-    if (block->qk) {
-        struct head_norm norm = head_norm_of(model, &index, block->rows);
-        head_norms_forward(model, &norm, block);
-    }
+    if (block->qk)
+        head_norms_forward(model, &index, block);
     struct rotary rotary = rotary_of(model, block, false);
     float *rotated = block->qk ? block->qk : block->qkv;
     rotary_apply(model->compute, rotated, &rotary);
@@ -154,10 +152,8 @@ static void attend_backward(const struct model *model, size_t layer, const struc
                        operand(model, block->attended), block->log_sum, &in);
     struct rotary rotary = rotary_of(model, block, true);
     rotary_apply(model->compute, scratch->wide, &rotary);
-    if (block->qk) {
-        struct head_norm norm = head_norm_of(model, &index, block->rows);
-        head_norms_backward(model, &norm, block, scratch->wide, gradients);
-    }
+    if (block->qk)
+        head_norms_backward(model, &index, block, scratch->wide, gradients);
     convert_array(model->compute, operand_out(model, scratch->wide_operand),
                   (struct const_array){scratch->wide, DTYPE_F32},
                   block->rows * qkv_width(&model->config));

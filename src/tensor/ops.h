@@ -118,8 +118,9 @@ void embedding_backward(struct compute *compute, float *grad_table, const float 
  *   weight f32 [width];  scale f32 [rows] is kept for the backward pass (NULL: not kept) */
 struct rmsnorm {
     size_t rows, width;
-    size_t x_stride, out_stride;
+    size_t x_stride, out_stride; /* of rows */
     float epsilon;
+    size_t parts; /* vectors of `width` side by side in a row, each with its own scale; 0: one */
 };
 void rmsnorm_forward(struct compute *compute, const struct rmsnorm *shape, struct array out,
                      float *scale, const float *x, const float *weight);

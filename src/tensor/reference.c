@@ -156,40 +156,53 @@ void reference_embedding_backward(float *grad_table, const float *grad_out, cons
 void reference_rmsnorm_forward(const struct rmsnorm *shape, struct array out, float *scale,
                                const float *x, const float *weight)
 {
-    size_t width = shape->width;
-    for (size_t row = 0; row < shape->rows; row++) {
-        const float *in = x + row * shape->x_stride;
-        float mean = reference_lane_squares(in, width) / (float)width;
-        float factor = 1.0f / sqrtf(mean + shape->epsilon);
-        for (size_t i = 0; i < width; i++)
-            reference_set(out, row * shape->out_stride + i, (in[i] * factor) * weight[i]);
-        if (scale)
-            scale[row] = factor;
-    }
+    size_t width = shape->width, parts = shape->parts ? shape->parts : 1;
+    for (size_t row = 0; row < shape->rows; row++)
+        for (size_t part = 0; part < parts; part++) {
+            const float *in = x + row * shape->x_stride + part * width;
+            float mean = reference_lane_squares(in, width) / (float)width;
+            float factor = 1.0f / sqrtf(mean + shape->epsilon);
+            for (size_t i = 0; i < width; i++)
+                reference_set(out, row * shape->out_stride + part * width + i,
+                              (in[i] * factor) * weight[i]);
+            if (scale)
+                scale[row * parts + part] = factor;
+        }
 }
 
 /* y = x s w with s = (sum(x^2) / n + e)^(-1/2):  dx = g s - x (sum(g x) / n) s^3,  g = dy w */
+static void rmsnorm_backward_of(const struct rmsnorm *shape, const struct rmsnorm_gradients *out,
+                                size_t dx_at, const float *dy, const float *in, const float *weight,
+                                float s)
+{
+    size_t width = shape->width;
+    float *dx = out->grad_x + dx_at, lanes[LANES] = {0};
+    for (size_t i = 0; i < width; i++)
+        lanes[i % LANES] = fmaf(dy[i] * weight[i], in[i], lanes[i % LANES]);
+    float share = lane_tree(lanes) / (float)width * (s * s * s);
+    for (size_t i = 0; i < width; i++) {
+        float value = fmaf(in[i], -share, (dy[i] * weight[i]) * s);
+        dx[i] = out->accumulate ? dx[i] + value : value;
+    }
+}
+
 void reference_rmsnorm_backward(const struct rmsnorm *shape, const struct rmsnorm_gradients *out,
                                 const float *grad_out, const float *x, const float *weight,
                                 const float *scale)
 {
-    size_t width = shape->width;
+    size_t width = shape->width, parts = shape->parts ? shape->parts : 1;
     for (size_t i = 0; i < width; i++)
-        for (size_t row = 0; row < shape->rows; row++) {
-            float normal = x[row * shape->x_stride + i] * scale[row];
+        for (size_t vector = 0; vector < shape->rows * parts; vector++) {
+            size_t row = vector / parts, at = vector % parts * width + i;
+            float normal = x[row * shape->x_stride + at] * scale[vector];
             out->grad_weight[i] =
-                fmaf(grad_out[row * shape->out_stride + i], normal, out->grad_weight[i]);
+                fmaf(grad_out[row * shape->out_stride + at], normal, out->grad_weight[i]);
         }
-    for (size_t row = 0; row < shape->rows; row++) {
-        const float *dy = grad_out + row * shape->out_stride, *in = x + row * shape->x_stride;
-        float *dx = out->grad_x + row * shape->x_stride, s = scale[row], lanes[LANES] = {0};
-        for (size_t i = 0; i < width; i++)
-            lanes[i % LANES] = fmaf(dy[i] * weight[i], in[i], lanes[i % LANES]);
-        float share = lane_tree(lanes) / (float)width * (s * s * s);
-        for (size_t i = 0; i < width; i++) {
-            float value = fmaf(in[i], -share, (dy[i] * weight[i]) * s);
-            dx[i] = out->accumulate ? dx[i] + value : value;
-        }
+    for (size_t vector = 0; vector < shape->rows * parts; vector++) {
+        size_t row = vector / parts, at = vector % parts * width;
+        rmsnorm_backward_of(shape, out, row * shape->x_stride + at,
+                            grad_out + row * shape->out_stride + at, x + row * shape->x_stride + at,
+                            weight, scale[vector]);
     }
 }
 

@@ -139,7 +139,8 @@ static void rmsnorm_grad(const struct rmsnorm *shape, const struct rmsnorm_row *
     }
 }
 
-/* Chains of up to LANES * vectors columns: fma(grad_out, x * scale, chain), rows ascending. */
+/* Chains of up to LANES * vectors columns: fma(grad_out, x * scale, chain), rows ascending, the
+ * parts of a row ascending. */
 static inline __attribute__((always_inline)) void weight_chains(const struct rmsnorm *shape,
                                                                 const struct rmsnorm_columns *in,
                                                                 size_t column, size_t last_lanes,
@@ -148,14 +149,17 @@ static inline __attribute__((always_inline)) void weight_chains(const struct rms
     v16 chain[WEIGHT_VECTORS];
     for (size_t v = 0; v < vectors; v++)
         chain[v] = vload_n(in->grad_weight + column + v * LANES, last_lanes);
-    for (size_t row = 0; row < shape->rows; row++) {
-        const float *x = in->x + row * shape->x_stride + column;
-        const float *g = in->grad_out + row * shape->out_stride + column;
-        v16 factor = vset(in->scale[row]);
-        for (size_t v = 0; v < vectors; v++)
-            chain[v] = vfma(vload_n(g + v * LANES, last_lanes),
-                            vmul(vload_n(x + v * LANES, last_lanes), factor), chain[v]);
-    }
+    const float *scale = in->scale;
+    size_t row_end = (shape->parts ? shape->parts : 1) * shape->width;
+    for (size_t row = 0; row < shape->rows; row++)
+        for (size_t at = column; at < row_end; at += shape->width) {
+            const float *x = in->x + row * shape->x_stride + at;
+            const float *g = in->grad_out + row * shape->out_stride + at;
+            v16 factor = vset(*scale++);
+            for (size_t v = 0; v < vectors; v++)
+                chain[v] = vfma(vload_n(g + v * LANES, last_lanes),
+                                vmul(vload_n(x + v * LANES, last_lanes), factor), chain[v]);
+        }
     for (size_t v = 0; v < vectors; v++)
         vstore_n(in->grad_weight + column + v * LANES, chain[v], last_lanes);
 }

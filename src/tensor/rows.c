@@ -160,15 +160,29 @@ struct norm {
     const float *grad_out, *x, *weight, *scale;
 };
 
+static size_t norm_parts(const struct rmsnorm *shape)
+{
+    return shape->parts ? shape->parts : 1;
+}
+
+/* Where vector `index` of [rows, parts] begins. */
+static size_t norm_at(const struct rmsnorm *shape, size_t index, size_t stride)
+{
+    size_t parts = norm_parts(shape);
+    return index / parts * stride + index % parts * shape->width;
+}
+
 static void run_norm(void *context, size_t begin, size_t end, int thread)
 {
     (void)thread;
     const struct norm *job = context;
-    for (size_t row = begin; row < end; row++) {
-        float scale = job->compute->row->rmsnorm(job->shape, job->out, row * job->shape->out_stride,
-                                                 job->x + row * job->shape->x_stride, job->weight);
+    const struct rmsnorm *shape = job->shape;
+    for (size_t i = begin; i < end; i++) {
+        float scale =
+            job->compute->row->rmsnorm(shape, job->out, norm_at(shape, i, shape->out_stride),
+                                       job->x + norm_at(shape, i, shape->x_stride), job->weight);
         if (job->scale_out)
-            job->scale_out[row] = scale;
+            job->scale_out[i] = scale;
     }
 }
 
@@ -182,8 +196,8 @@ void rmsnorm_forward(struct compute *compute, const struct rmsnorm *shape, struc
                        .scale_out = scale,
                        .x = x,
                        .weight = weight};
-    parallel_for(compute->pool, shape->rows, chunk_of(shape->rows, shape->width * 8), run_norm,
-                 &job);
+    size_t vectors = shape->rows * norm_parts(shape);
+    parallel_for(compute->pool, vectors, chunk_of(vectors, shape->width * 8), run_norm, &job);
 }
 
 static void run_norm_weight(void *context, size_t begin, size_t end, int thread)
@@ -198,12 +212,14 @@ static void run_norm_grad(void *context, size_t begin, size_t end, int thread)
 {
     (void)thread;
     const struct norm *job = context;
-    for (size_t row = begin; row < end; row++) {
-        struct rmsnorm_row in = {.grad_x = job->gradients->grad_x + row * job->shape->x_stride,
-                                 .grad_out = job->grad_out + row * job->shape->out_stride,
-                                 .x = job->x + row * job->shape->x_stride,
+    for (size_t i = begin; i < end; i++) {
+        size_t at = norm_at(job->shape, i, job->shape->x_stride);
+        struct rmsnorm_row in = {.grad_x = job->gradients->grad_x + at,
+                                 .grad_out =
+                                     job->grad_out + norm_at(job->shape, i, job->shape->out_stride),
+                                 .x = job->x + at,
                                  .weight = job->weight,
-                                 .scale = job->scale[row],
+                                 .scale = job->scale[i],
                                  .accumulate = job->gradients->accumulate};
         job->compute->row->rmsnorm_grad(job->shape, &in);
     }
@@ -224,8 +240,8 @@ void rmsnorm_backward(struct compute *compute, const struct rmsnorm *shape,
     /* the weights first: grad_x may take grad_out's place */
     parallel_for(compute->pool, shape->width, columns_chunk(compute, shape->width), run_norm_weight,
                  &job);
-    parallel_for(compute->pool, shape->rows, chunk_of(shape->rows, shape->width * 12),
-                 run_norm_grad, &job);
+    size_t vectors = shape->rows * norm_parts(shape);
+    parallel_for(compute->pool, vectors, chunk_of(vectors, shape->width * 12), run_norm_grad, &job);
 }
 
 /* ---- rotary ---- */

@@ -202,7 +202,8 @@ static status write_folder(const struct checkpoint *checkpoint, const char *run,
     struct state state = {.position = *checkpoint->position,
                           .segment = *checkpoint->segment,
                           .identity = *checkpoint->identity,
-                          .hashes = *checkpoint->hashes};
+                          .hashes = *checkpoint->hashes,
+                          .precision = model->type};
     TRY(path_join(path, sizeof path, folder, MODEL_FILE, error));
     TRY(weights_save(path, &model->table, model->weights, NULL, error));
     TRY(path_join(path, sizeof path, folder, OPTIMIZER_FILE, error));

@@ -50,7 +50,7 @@ static const struct config_key keys[] = {
      "true", "", "attention stays inside a document"},
     TRAIN(sequence, 2, MODEL_CONTEXT_MAX, "256", "tokens", "in a row, even"),
     TRAIN(batch, 1, 1 << 20, "32", "rows", "in a global batch"),
-    TRAIN(micro_batch, 1, 1 << 20, "8", "rows", "at once: memory, and the order of sums"),
+    TRAIN(micro_batch, 1, 1 << 20, "8", "rows", "at once; decides about memory, changes no number"),
     TRAIN(shards, 1, 1024, "1", "shards", "of a batch, a power of two that divides it"),
     TRAIN(steps, 1, 1e9, "1000", "steps", "optimizer steps in all"),
     REAL("train", minutes, 0, 1e6, "0", "minutes",
@@ -154,13 +154,14 @@ status recipe_check(const struct recipe *recipe, struct error *error)
 
 /* ---- identity ---- */
 
-/* Keys that never change a number of the run: where files lie, how much disk is used. */
+/* Keys that never change a number of the run: where files lie, how much disk and memory is used. */
 static void forget_circumstances(struct recipe *recipe)
 {
     memset(recipe->corpus, 0, sizeof recipe->corpus);
     memset(recipe->tokenizer, 0, sizeof recipe->tokenizer);
     recipe->minutes = 0;
     recipe->keep = 1;
+    recipe->micro_batch = 1;
 }
 
 status recipe_hash(struct sha256 *out, const struct recipe *recipe, struct error *error)

@@ -115,14 +115,18 @@ static void list_hashes(const struct sha256 *out[STATE_HASHES], const struct sta
     memcpy(out, all, sizeof all);
 }
 
+static const char *const precision_names[] = {[DTYPE_F32] = "f32", [DTYPE_BF16] = "bf16"};
+
 status state_write(struct buffer *out, const struct state *state, struct error *error)
 {
     ASSERT(out && out->len == 0 && state && error);
     const struct sha256 *hashes[STATE_HASHES];
     list_hashes(hashes, state);
     TRY(buffer_format(out, error,
-                      "{\"format\":\"" FORMAT "\",\"step\":%" PRId64 ",\"updates\":%" PRId64,
-                      state->position.step, state->position.updates));
+                      "{\"format\":\"" FORMAT "\",\"step\":%" PRId64 ",\"updates\":%" PRId64
+                      ",\"precision\":\"%s\"",
+                      state->position.step, state->position.updates,
+                      precision_names[state->precision]));
     TRY(write_hashes(out, hash_names, hashes, STATE_HASHES, error));
     TRY(write_segment(out, &state->segment, error));
     TRY(write_watch(out, &state->position.watch, error));
@@ -180,6 +184,17 @@ static bool read_floats(float *out, size_t count, const cJSON *object, const cha
     return true;
 }
 
+static bool read_precision(int *out, const cJSON *object)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "precision");
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+        if (cJSON_IsString(item) && strcmp(item->valuestring, precision_names[type]) == 0) {
+            *out = type;
+            return true;
+        }
+    return false;
+}
+
 static bool read_object(struct state *out, const cJSON *object)
 {
     const struct sha256 *hashes[STATE_HASHES];
@@ -193,7 +208,8 @@ static bool read_object(struct state *out, const cJSON *object)
     for (size_t i = 0; i < STATE_HASHES; i++)
         if (!read_hash((struct sha256 *)(uintptr_t)hashes[i], object, hash_names[i]))
             return false;
-    return read_integer(&out->position.step, object, "step") &&
+    return read_precision(&out->precision, object) &&
+           read_integer(&out->position.step, object, "step") &&
            read_integer(&out->position.updates, object, "updates") &&
            read_integer(&out->segment.from, segment, "from") &&
            read_hash(&out->segment.before, segment, "before") &&

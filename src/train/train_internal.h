@@ -197,6 +197,7 @@ struct state {
     struct identity identity;
     struct hashes hashes;
     struct sha256 config_file, tokenizer_file; /* of the copies beside it */
+    int precision;                             /* enum dtype, of the operands of products */
 };
 /* hashes->state = SHA-256 over the hashes of weights, first and second moments, then step, updates
  * and the watch (i64 and f32 bits, little-endian). */

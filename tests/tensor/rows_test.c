@@ -162,7 +162,7 @@ static void rmsnorm_has_the_reference_s_bits_forward(void **state)
     for
         EACH(w, widths)
     for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
-        struct rmsnorm shape = {70, widths[w], widths[w] + 3, widths[w] + 5, 1e-6f};
+        struct rmsnorm shape = {70, widths[w], widths[w] + 3, widths[w] + 5, 1e-6f, 0};
         size_t count = shape.rows * shape.out_stride;
         float *x = take_hard(shape.rows * shape.x_stride, 2, 1);
         float *weight = take_hard(shape.width, 1, 2);
@@ -214,7 +214,7 @@ static void rmsnorm_has_the_reference_s_bits_backward(void **state)
     for
         EACH(w, widths)
     for (int accumulate = 0; accumulate < 2; accumulate++) {
-        struct norm_case norm = {.shape = {70, widths[w], widths[w] + 3, widths[w] + 5, 1e-6f},
+        struct norm_case norm = {.shape = {70, widths[w], widths[w] + 3, widths[w] + 5, 1e-6f, 0},
                                  .accumulate = accumulate};
         size_t count = norm.shape.rows * norm.shape.x_stride;
         size_t out_count = norm.shape.rows * norm.shape.out_stride;
@@ -231,10 +231,35 @@ static void rmsnorm_has_the_reference_s_bits_backward(void **state)
     }
 }
 
+/* Heads side by side: the parts of a row are vectors of their own, and their weight is one. */
+static void parts_of_a_row_have_norms_of_their_own(void **state)
+{
+    (void)state;
+    struct norm_case norm = {.shape = {20, 64, 5 * 64, 6 * 64, 1e-6f, 5}};
+    size_t count = 20 * 5 * 64, out_count = 20 * 6 * 64, vectors = 100;
+    float *scale = take(vectors * sizeof *scale);
+    norm.x = take_hard(count, 2, 1);
+    norm.weight = take_hard(64, 1, 2);
+    norm.grad_out = take_hard(out_count, 1, 3);
+    norm.old_grad_x = take_hard(count, 1, 4);
+    norm.old_grad_weight = take_hard(64, 1, 5);
+    struct array want = take_array(DTYPE_F32, out_count);
+    reference_rmsnorm_forward(&norm.shape, want, scale, norm.x, norm.weight);
+    for (size_t m = 0; m < machines.count; m++) {
+        struct array got = take_array(DTYPE_F32, out_count);
+        float *got_scale = take(vectors * sizeof *got_scale);
+        rmsnorm_forward(machines.list[m], &norm.shape, got, got_scale, norm.x, norm.weight);
+        check_array(got, want, out_count, "parts", machines.list[m]);
+        check_equal(got_scale, scale, vectors, "scales of parts", machines.list[m]);
+    }
+    norm.scale = scale;
+    check_norm_backward(&norm);
+}
+
 static void the_gradient_of_rmsnorm_may_take_the_place_of_its_input_gradient(void **state)
 {
     (void)state;
-    struct rmsnorm shape = {50, 96, 96, 96, 1e-6f};
+    struct rmsnorm shape = {50, 96, 96, 96, 1e-6f, 0};
     size_t count = shape.rows * shape.width;
     float *x = take_hard(count, 1, 1), *weight = take_hard(shape.width, 1, 2);
     float *grad = take_hard(count, 1, 3), *scale = take(shape.rows * sizeof *scale);
@@ -308,7 +333,7 @@ static void the_gradient_of_rmsnorm_is_its_slope(void **state)
     (void)state;
     float x[3 * 40], weight[40], factors[3 * 40], scale[3], grad_x[3 * 40] = {0}, out[3 * 40];
     float grad_weight[40] = {0};
-    struct norm_loss loss = {{3, 40, 40, 40, 1e-5f}, x, weight, factors};
+    struct norm_loss loss = {{3, 40, 40, 40, 1e-5f, 0}, x, weight, factors};
     fill_uniform(x, 120, 2, 1);
     fill_uniform(weight, 40, 2, 2);
     fill_uniform(factors, 120, 1, 3);
@@ -490,6 +515,7 @@ int main(void)
         cmocka_unit_test_teardown(embedding_has_the_reference_s_bits_forward_and_backward, forget),
         cmocka_unit_test_teardown(rmsnorm_has_the_reference_s_bits_forward, forget),
         cmocka_unit_test_teardown(rmsnorm_has_the_reference_s_bits_backward, forget),
+        cmocka_unit_test_teardown(parts_of_a_row_have_norms_of_their_own, forget),
         cmocka_unit_test_teardown(the_gradient_of_rmsnorm_may_take_the_place_of_its_input_gradient,
                                   forget),
         cmocka_unit_test(the_gradient_of_rmsnorm_is_its_slope),

@@ -57,9 +57,7 @@ static void threads_and_instruction_sets_change_no_bit(void **state)
     place_destroy(&place);
 }
 
-/* With norms on queries and keys their gradients are summed head by head inside a micro-batch, so
- * there, and only there, the cut decides about the order; the key is part of the recipe's hash. */
-static void without_norms_on_queries_micro_batches_change_no_weight(void **state)
+static void micro_batches_change_no_weight(void **state)
 {
     (void)state;
     struct place place;
@@ -67,7 +65,6 @@ static void without_norms_on_queries_micro_batches_change_no_weight(void **state
     make_texts(&place, 60);
     struct recipe recipe = tiny_recipe(&place);
     recipe.steps = 4;
-    recipe.model.qk_norm = false;
     struct sha256 expected = trained_state(place.run, &recipe, 2);
     for (int64_t rows = 1; rows <= 4; rows *= 4) {
         char run[400];
@@ -440,7 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tiny_model_learns),
         cmocka_unit_test(threads_and_instruction_sets_change_no_bit),
-        cmocka_unit_test(without_norms_on_queries_micro_batches_change_no_weight),
+        cmocka_unit_test(micro_batches_change_no_weight),
         cmocka_unit_test(interrupted_runs_end_as_the_uninterrupted_one),
         cmocka_unit_test(a_finished_run_opened_again_changes_nothing),
         cmocka_unit_test(a_limit_of_steps_keeps_the_schedule),

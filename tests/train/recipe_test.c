@@ -74,11 +74,12 @@ static void values_that_do_not_fit_together_are_refused(void **state)
 static void the_hash_notices_what_decides_about_numbers_and_only_that(void **state)
 {
     (void)state;
-    static const char *const silent[][2] = {
-        {"data.corpus", "/somewhere"}, {"data.tokenizer", "t.json"}, {"train.keep", "9"}};
+    static const char *const silent[][2] = {{"data.corpus", "/somewhere"},
+                                            {"data.tokenizer", "t.json"},
+                                            {"train.keep", "9"},
+                                            {"train.micro_batch", "4"}};
     static const char *const loud[][2] = {{"train.seed", "2"},
                                           {"optimizer.epsilon", "1e-9"},
-                                          {"train.micro_batch", "4"},
                                           {"train.checkpoint_every", "7"},
                                           {"data.document_mask", "false"}};
     struct error error = {0};

@@ -16,8 +16,8 @@ struct settings {
 static const struct config_key keys[] = {
     {"train", "steps", CONFIG_INT, AT(steps), 1, 1000, NULL, "10", "steps", "how many"},
     {"train", "rate", CONFIG_DOUBLE, AT(rate), 0, 10, NULL, "0.1", "", "how fast"},
-    {"model", "tied", CONFIG_BOOL, AT(tied), 0, 0, NULL, "true", "", "one table"},
     {"train", "optimizer", CONFIG_CHOICE, AT(optimizer), 0, 0, "adamw|muon", "muon", "", "which"},
+    {"model", "tied", CONFIG_BOOL, AT(tied), 0, 0, NULL, "true", "", "one table"},
     {"data", "corpus", CONFIG_STRING, AT(corpus), 0, 0, NULL, "", "", "folder"},
 };
 static const struct config_table table = {keys, sizeof keys / sizeof *keys};
@@ -57,7 +57,7 @@ static void what_is_wrong_is_named(void **state)
         {"[train]\noptimizer = sgd\n", {"optimizer", "sgd", "adamw"}},
         {"[model]\ntied = perhaps\n", {"tied", "perhaps"}},
         {"[nothing]\nsteps = 3\n", {"nothing"}},
-        {"[train\nsteps = 3\n", {"x.ini", "1"}},
+        {"[train\nsteps = 3\n", {"x.ini", "steps", "[train]"}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct settings settings;

@@ -110,6 +110,14 @@ $$(BUILD)/tests/$1/%_test: tests/$1/%_test.c tests/support.h $$(call libraries,$
 endef
 $(foreach module,$(modules),$(eval $(call test_rule,$(module))))
 
+# Exactness needs nothing but the C library, so that it builds for any processor: make CC=... BUILD/exact
+exact_objects := $(patsubst %,$(BUILD)/%.o,base/error base/arena base/thread base/random model/config \
+                 model/weights model/model model/block model/training train/optimizer) $(call objects,tensor)
+$(BUILD)/exact: tests/exact/exact.c $(exact_objects)
+	@echo "  LD $@"
+	@$(CC) $(cflags) $(exact_static) -MMD -MP $< $(exact_objects) -lm -pthread -o $@
+exact_static := $(if $(x86),,-static)
+
 # One test: make test-tensor/ops
 test-%: $(BUILD)/tests/%_test
 	$<

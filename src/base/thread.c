@@ -1,6 +1,7 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <fenv.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -255,15 +256,13 @@ void parallel_for(struct thread_pool *pool, size_t items, size_t chunk, thread_b
 
 /* ---- floating point ---- */
 
+/* Where the processor does not flush denormals after rounding, as x86 does, tensor/ does it. */
 void float_environment_set(void)
 {
 #if defined(__x86_64__)
     _mm_setcsr((_mm_getcsr() & ~0x6000u) | 0x8040u); /* nearest; FTZ and DAZ */
-#elif defined(__aarch64__)
-    uint64_t control;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-    control = (control & ~(3ull << 22)) | 1ull << 24;
-    __asm__ volatile("msr fpcr, %0" : : "r"(control));
+#else
+    fesetenv(FE_DFL_ENV);
 #endif
 }
 
@@ -271,12 +270,8 @@ bool float_environment_is_set(void)
 {
 #if defined(__x86_64__)
     return (_mm_getcsr() & 0xE040u) == 0x8040u;
-#elif defined(__aarch64__)
-    uint64_t control;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-    return (control & (7ull << 22)) == 1ull << 24;
 #else
-    return true;
+    return fegetround() == FE_TONEAREST;
 #endif
 }
 

@@ -30,7 +30,7 @@ void parallel_for(struct thread_pool *pool, size_t items, size_t chunk, thread_b
 /* Where the share of a thread in such a loop begins (thread = count: where all end). */
 size_t parallel_share(const struct thread_pool *pool, size_t items, size_t chunk, int thread);
 
-/* Round to nearest, flush denormal results and inputs to zero. */
+/* Round to nearest; on x86 also flush denormal results and inputs to zero. */
 void float_environment_set(void);
 bool float_environment_is_set(void);
 

@@ -202,7 +202,7 @@ static float soften(float *scores, struct span span, float scale, float *maximum
         best = vmax(best, vload(scores + v * LANES));
     float next = vmaximum(best), change[LANES];
     next = *maximum > next ? *maximum : next;
-    vstore(change, vexp(vset(*maximum - next)));
+    vstore(change, vexp(vsub(vset(*maximum), vset(next))));
     v16 sum = vzero();
     for (size_t v = 0; v < BLOCK_VECTORS; v++) {
         float *at = scores + v * LANES;
@@ -211,7 +211,7 @@ static float soften(float *scores, struct span span, float scale, float *maximum
         sum = vadd(sum, weight);
     }
     *maximum = next;
-    *total = __builtin_fmaf(*total, change[0], vsum(sum));
+    *total = flushed_fma(*total, change[0], vsum(sum));
     return change[0];
 }
 

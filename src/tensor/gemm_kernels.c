@@ -67,7 +67,7 @@ INLINE tile_vector tile_set(float x)
 }
 INLINE tile_vector tile_fma(tile_vector a, tile_vector b, tile_vector c)
 {
-    return __builtin_fmaf(a, b, c);
+    return flushed_fma(a, b, c);
 }
 #endif
 /* clang-format on */

@@ -106,8 +106,8 @@ static float rmsnorm(const struct rmsnorm *shape, struct array out, size_t out_a
                      const float *weight)
 {
     size_t width = shape->width;
-    float mean = sum_row(x, width, SUM_SQUARES) / (float)width;
-    float factor = 1.0f / __builtin_sqrtf(mean + shape->epsilon);
+    float mean = flushed_div(sum_row(x, width, SUM_SQUARES), (float)width);
+    float factor = 1.0f / __builtin_sqrtf(flushed_add(mean, shape->epsilon));
     for (size_t i = 0; i < width; i += LANES) {
         size_t n = lanes_left(i, width);
         v16 value = vmul(vmul(vload_n(x + i, n), vset(factor)), vload_n(weight + i, n));
@@ -126,8 +126,8 @@ static void rmsnorm_grad(const struct rmsnorm *shape, const struct rmsnorm_row *
         v16 g = vmul(vload_n(row->grad_out + i, n), vload_n(row->weight + i, n));
         lanes = vfma(g, vload_n(row->x + i, n), lanes);
     }
-    float factor = row->scale;
-    float share = vsum(lanes) / (float)width * (factor * factor * factor);
+    float factor = row->scale, cube = flushed_mul(flushed_mul(factor, factor), factor);
+    float share = flushed_mul(flushed_div(vsum(lanes), (float)width), cube);
     for (size_t i = 0; i < width; i += LANES) {
         size_t n = lanes_left(i, width);
         v16 g = vmul(vload_n(row->grad_out + i, n), vload_n(row->weight + i, n));
@@ -315,7 +315,7 @@ static float softmax_loss(float *logits, size_t vocabulary, uint32_t target, flo
     }
     float total = vsum(lanes), logarithm[LANES];
     vstore(logarithm, vlog(vset(total)));
-    *loss = target < vocabulary ? (logarithm[0] + maximum) - wanted : 0;
+    *loss = target < vocabulary ? flushed_add(flushed_add(logarithm[0], maximum), -wanted) : 0;
     return total;
 }
 

@@ -52,6 +52,66 @@ _Static_assert(LANES == 16, "only the portable form may be narrower");
 /* One operation a line. */
 /* clang-format off */
 
+/* ---- single floats.  x86 flushes by itself, after rounding.  Other processors have no such mode
+ * (RISC-V) or flush before rounding (Arm: what would round up to the smallest normal number is lost),
+ * so there it is done here, with x86's results; their own mode is off. ---- */
+
+#if defined(__x86_64__)
+
+VECTOR float flush(float x) { return x; }
+VECTOR float flushed_add(float a, float b) { return a + b; }
+VECTOR float flushed_mul(float a, float b) { return a * b; }
+VECTOR float flushed_div(float a, float b) { return a / b; }
+VECTOR float flushed_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
+#else
+
+VECTOR uint32_t magnitude_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits & 0x7fffffffu;
+}
+/* Denormals become zeros of their sign. */
+VECTOR float flush(float x)
+{
+    return magnitude_bits(x) < 0x00800000u ? __builtin_copysignf(0.0f, x) : x;
+}
+/* The smallest normal number may have been rounded up from below: `larger`, the same result times
+ * 2^24, tells. */
+#define SETTLE(result, larger) \
+    float r = (result); \
+    if (magnitude_bits(r) > 0x00800000u) \
+        return r; \
+    return magnitude_bits(r) < 0x00800000u || __builtin_fabsf(larger) < 0x1p-102f \
+               ? __builtin_copysignf(0.0f, r) : r
+/* A sum below the smallest normal number is exact. */
+VECTOR float flushed_add(float a, float b) { return flush(flush(a) + flush(b)); }
+VECTOR float flushed_fma(float a, float b, float c)
+{
+    a = flush(a);
+    b = flush(b);
+    c = flush(c);
+    bool a_is_less = __builtin_fabsf(a) < __builtin_fabsf(b);
+    SETTLE(__builtin_fmaf(a, b, c), __builtin_fmaf(a_is_less ? a * 0x1p24f : a,
+                                                   a_is_less ? b : b * 0x1p24f, c * 0x1p24f));
+}
+VECTOR float flushed_mul(float a, float b)
+{
+    a = flush(a);
+    b = flush(b);
+    bool a_is_less = __builtin_fabsf(a) < __builtin_fabsf(b);
+    SETTLE(a * b, (a_is_less ? a * 0x1p24f : a) * (a_is_less ? b : b * 0x1p24f));
+}
+VECTOR float flushed_div(float a, float b)
+{
+    a = flush(a);
+    b = flush(b);
+    SETTLE(a / b, a * 0x1p24f / b);
+}
+
+#endif
+
 #if KERNEL_ISA >= 2
 
 typedef __m512 v16;
@@ -213,21 +273,21 @@ VECTOR float lane_float(uint32_t bits)
 VECTOR v16 vload(const float *x) { EACH_LANE(v16, x[j]); }
 VECTOR void vstore(float *x, v16 v) { memcpy(x, v.lane, sizeof v.lane); }
 VECTOR v16 vset(float x) { EACH_LANE(v16, x); }
-VECTOR v16 vadd(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] + b.lane[j]); }
-VECTOR v16 vsub(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] - b.lane[j]); }
-VECTOR v16 vmul(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] * b.lane[j]); }
-VECTOR v16 vdiv(v16 a, v16 b) { EACH_LANE(v16, a.lane[j] / b.lane[j]); }
-VECTOR v16 vsqrt(v16 a) { EACH_LANE(v16, __builtin_sqrtf(a.lane[j])); }
+VECTOR v16 vadd(v16 a, v16 b) { EACH_LANE(v16, flushed_add(a.lane[j], b.lane[j])); }
+VECTOR v16 vsub(v16 a, v16 b) { EACH_LANE(v16, flush(flush(a.lane[j]) - flush(b.lane[j]))); }
+VECTOR v16 vmul(v16 a, v16 b) { EACH_LANE(v16, flushed_mul(a.lane[j], b.lane[j])); }
+VECTOR v16 vdiv(v16 a, v16 b) { EACH_LANE(v16, flushed_div(a.lane[j], b.lane[j])); }
+VECTOR v16 vsqrt(v16 a) { EACH_LANE(v16, __builtin_sqrtf(flush(a.lane[j]))); }
 VECTOR v16 vfma(v16 a, v16 b, v16 c)
 {
-    EACH_LANE(v16, __builtin_fmaf(a.lane[j], b.lane[j], c.lane[j]));
+    EACH_LANE(v16, flushed_fma(a.lane[j], b.lane[j], c.lane[j]));
 }
 /* The second operand when either is not a number, as x86 has it; a zero is positive. */
 VECTOR v16 vmax(v16 a, v16 b)
 {
-    EACH_LANE(v16, (a.lane[j] > b.lane[j] ? a.lane[j] : b.lane[j]) + 0.0f);
+    EACH_LANE(v16, flush(a.lane[j] > flush(b.lane[j]) ? a.lane[j] : b.lane[j]) + 0.0f);
 }
-VECTOR mask16 vless(v16 a, v16 b) { EACH_LANE(mask16, a.lane[j] < b.lane[j] ? ~0u : 0u); }
+VECTOR mask16 vless(v16 a, v16 b) { EACH_LANE(mask16, flush(a.lane[j]) < flush(b.lane[j]) ? ~0u : 0u); }
 VECTOR v16 vselect(mask16 m, v16 yes, v16 no)
 {
     EACH_LANE(v16, m.lane[j] ? yes.lane[j] : no.lane[j]);
@@ -366,7 +426,7 @@ VECTOR float vsum(v16 v)
     vstore(x, v);
     for (int half = LANES / 2; half; half /= 2)
         for (int j = 0; j < half; j++)
-            x[j] = x[j] + x[j + half];
+            x[j] = flushed_add(x[j], x[j + half]);
     return x[0];
 }
 /* Of numbers; a zero is positive. */
@@ -376,8 +436,8 @@ VECTOR float vmaximum(v16 v)
     vstore(x, v);
     float best = x[0];
     for (int j = 1; j < LANES; j++)
-        best = best > x[j] ? best : x[j];
-    return best + 0.0f;
+        best = flush(best) > flush(x[j]) ? best : x[j];
+    return flush(best) + 0.0f;
 }
 
 #endif

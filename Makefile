@@ -50,7 +50,7 @@ avx512_flags         := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vect
 isa_flags_avx512     := -DKERNEL_ISA=2 $(avx512_flags)
 isa_flags_avx512bf16 := -DKERNEL_ISA=3 $(avx512_flags) -mavx512bf16
 
-.PHONY: all demo check bench fuzz format help clean setup setup-check
+.PHONY: all demo check exact bench fuzz format help clean setup setup-check
 all: $(BUILD)/rodnik
 
 # ---- objects, one library per module, the program ------------------------------------------------------------------------
@@ -125,6 +125,10 @@ test-%: $(BUILD)/tests/%_test
 check: setup-check
 	scripts/check.sh
 
+# The same bits on every instruction set, thread count, compiler, optimization level and processor.
+exact: setup-check
+	scripts/exact.sh long
+
 setup:
 	scripts/setup.sh build
 setup-check:
@@ -154,6 +158,7 @@ help:
 	@echo 'make            build build/rodnik'
 	@echo 'make demo       install packages, build, grow a small model from default texts and serve it (MINUTES=10 SERVE=1 PORT=8080)'
 	@echo 'make check      install what tests need and run all tests in their short form'
+	@echo 'make exact      one hash over instruction sets, threads, compilers, processors'
 	@echo 'make bench      speed beside the limits of this machine'
 	@echo 'make fuzz       fuzz every parser (FUZZ_SECONDS=60 each)'
 	@echo 'make format     clang-format the sources'

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # All tests, in their short form: scripts/check.sh [SUITE...]
-# Suites: layers style headers gcc clang address thread fuzz scripts.  Closes with "N passed, N failed, N skipped".
+# Suites: layers style headers gcc clang address thread fuzz scripts exact.  Closes with "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/.."
-suites=${*:-layers gcc style headers scripts clang address thread fuzz}
+suites=${*:-layers gcc style headers scripts clang address thread fuzz exact}
 passed=0 failed=0 skipped=0
 logs=build/check
 mkdir -p $logs
@@ -83,6 +83,7 @@ for suite in $suites; do
     thread) unit thread build/variants/thread SAN=thread ;;
     fuzz) scripts/fuzz.sh replay >"$logs/fuzz.log" 2>&1; count "$logs/fuzz.log"; grep -vE '^ok ' "$logs/fuzz.log" | head -30; echo "fuzz: done" ;;
     scripts) shell_tests ;;
+    exact) scripts/exact.sh short >"$logs/exact.log" 2>&1; count "$logs/exact.log"; grep -vE '^ok ' "$logs/exact.log" ;;
     *) echo "there is no suite '$suite'"; failed=$((failed + 1)) ;;
     esac
 done

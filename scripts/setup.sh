@@ -5,7 +5,8 @@ set -eu
 packages="gcc make git libc6-dev libcjson-dev libinih-dev libmicrohttpd-dev libssl-dev libxxhash-dev
 libzstd-dev libarchive-dev zlib1g-dev libutf8proc-dev libedit-dev xz-utils p7zip-full curl python3"
 [ "${1:-build}" = check ] && packages="$packages clang libclang-rt-14-dev clang-format libcmocka-dev
-libpcre2-dev unicode-data chromium chromium-driver python3-venv zstd"
+libpcre2-dev unicode-data chromium chromium-driver python3-venv zstd gcc-aarch64-linux-gnu
+libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user"
 
 missing=""
 for package in $packages; do

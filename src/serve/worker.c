@@ -186,6 +186,14 @@ static status append_role(struct writing *writing, struct view text)
     return answer_event(&writing->job->output, &writing->job->answer, NULL, NULL, &writing->error);
 }
 
+static bool is_cancelled(struct job *job)
+{
+    pthread_mutex_lock(&job->worker->lock);
+    bool cancelled = job->cancelled;
+    pthread_mutex_unlock(&job->worker->lock);
+    return cancelled;
+}
+
 static bool on_text(void *context, struct view piece)
 {
     struct writing *writing = context;
@@ -194,10 +202,7 @@ static bool on_text(void *context, struct view piece)
         publish(job, append_event, writing, piece);
     else if (buffer_append(&writing->text, piece.data, piece.len, &writing->error) != OK)
         return false;
-    pthread_mutex_lock(&job->worker->lock);
-    bool go_on = !job->cancelled;
-    pthread_mutex_unlock(&job->worker->lock);
-    return go_on;
+    return !is_cancelled(job);
 }
 
 static status append_end(struct job *job, struct writing *writing,
@@ -227,6 +232,8 @@ static status run_job(struct worker *worker, struct job *job, struct writing *wr
 {
     struct tokens prompt;
     struct generation generation;
+    if (is_cancelled(job)) /* while it waited */
+        return fail(&writing->error, ERR_INTERRUPTED, "the connection was closed");
     tokens_create(&prompt, SERVE_BODY_BYTES_MAX + 64);
     if (job->request.stream && job->request.chat)
         publish(job, append_role, writing, (struct view){NULL, 0});

@@ -171,12 +171,22 @@ static float *result_at(const struct gemm *gemm, size_t shared_lane, size_t job_
     return gemm->product->out + row * gemm->product->out_stride + column;
 }
 
+/* Whether a tile lies below the diagonal of a symmetric result, which is copied later. */
+static bool is_mirrored(const struct gemm *gemm, size_t shared_lane, size_t job_lane)
+{
+    size_t row = gemm->jobs.is_a ? job_lane : shared_lane;
+    size_t column = gemm->jobs.is_a ? shared_lane : job_lane;
+    return gemm->product->symmetric && column + gemm->compute->gemm->tile_columns <= row;
+}
+
 /* The tile at these lanes, counted from the block's and the job's first; `next` is where the
  * results of the tile after it stand. */
 static void multiply_pair(const struct gemm *gemm, struct job *job, size_t shared, size_t lane,
                           const float *next)
 {
     const struct block *block = &gemm->now;
+    if (is_mirrored(gemm, block->lane + shared, job->lane + lane))
+        return;
     const uint32_t *shared_slots = block->panels + shared * block->slab.slots;
     const uint32_t *job_slots = job->panels + lane * block->slab.slots;
     size_t shared_count = smaller(gemm->shared.width, block->lanes - shared);
@@ -318,9 +328,24 @@ static void run_blocks(struct gemm *gemm)
     }
 }
 
+enum { MIRROR_TILE = 16 };
+
+/* Rows [begin, end) below the diagonal from the columns above it, by small squares. */
+static void mirror_rows(void *context, size_t begin, size_t end, int thread)
+{
+    (void)thread;
+    const struct product *product = context;
+    size_t stride = product->out_stride;
+    for (size_t at = 0; at < end; at += MIRROR_TILE)
+        for (size_t row = begin; row < end; row++)
+            for (size_t column = at; column < row && column < at + MIRROR_TILE; column++)
+                product->out[row * stride + column] = product->out[column * stride + row];
+}
+
 void matrix_product(struct compute *compute, const struct product *product)
 {
     ASSERT(compute && product && product->out);
+    ASSERT(!product->symmetric || product->rows == product->columns);
     ASSERT(product->a.type == product->b.type && product->out_stride >= product->columns);
     if (product->rows == 0 || product->columns == 0)
         return;
@@ -339,6 +364,9 @@ void matrix_product(struct compute *compute, const struct product *product)
                         .tile = dot ? compute->gemm->tile_dot : compute->gemm->tile};
     cut(&gemm);
     run_blocks(&gemm);
+    if (product->symmetric)
+        parallel_for(compute->pool, product->rows, MIRROR_TILE, mirror_rows,
+                     (void *)(uintptr_t)product);
 }
 
 /* ---- few rows against a matrix packed once ---- */

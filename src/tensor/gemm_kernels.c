@@ -252,10 +252,14 @@ INLINE void store_lanes(uint32_t *out, v16 x, size_t count)
     vstore_n((float *)(void *)out, x, count);
 }
 
-/* Lanes side by side in memory: `load` of them at `lane`, `store` with zeros; whole pairs. */
+/* Lanes side by side in memory, at most sixteen from `lane` on, zeros beyond the last; whole pairs.
+ */
 INLINE void pack_lanes_column(uint32_t *out, size_t width, const struct panel_source *source,
-                              enum slot_form form, size_t lane, size_t load, size_t store)
+                              enum slot_form form, size_t lane)
 {
+    size_t store = width - lane < LANES ? width - lane : LANES;
+    size_t left = source->lanes > lane ? source->lanes - lane : 0;
+    size_t load = left < store ? left : store;
     size_t at = source->depth * source->stride + source->lane + lane;
     size_t depths = form == SLOT_F32 ? source->count : source->count / 2 * 2;
     size_t step = form == SLOT_F32 ? 1 : 2;
@@ -277,11 +281,8 @@ INLINE void pack_lanes_column(uint32_t *out, size_t width, const struct panel_so
 INLINE void pack_lanes_run(uint32_t *out, size_t width, const struct panel_source *source,
                            enum slot_form form)
 {
-    for (size_t lane = 0; lane < width; lane += LANES) {
-        size_t store = width - lane < LANES ? width - lane : LANES;
-        size_t load = source->lanes <= lane ? 0 : source->lanes - lane;
-        pack_lanes_column(out, width, source, form, lane, load < store ? load : store, store);
-    }
+    for (size_t lane = 0; lane < width; lane += LANES)
+        pack_lanes_column(out, width, source, form, lane);
     size_t whole = form == SLOT_F32 ? source->count : source->count / 2 * 2;
     pack_slots(out, width, source, form, slots_for(form, whole), slots_for(form, source->count));
 }

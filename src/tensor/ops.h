@@ -81,6 +81,7 @@ struct product {
     float *out;
     size_t out_stride;
     bool accumulate;
+    bool symmetric; /* the result is known to be: half of it is computed, the rest copied */
 };
 void matrix_product(struct compute *compute, const struct product *product);
 

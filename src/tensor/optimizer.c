@@ -165,17 +165,18 @@ static void to_half(struct compute *compute, uint16_t *out, const float *x, size
                   count);
 }
 
-/* out [m, columns] = a [m, m or n] times b, both bf16 */
-static void half_product(struct compute *compute, float *out, size_t columns, struct operand a,
-                         struct operand b, size_t m, size_t depth)
+/* out [m, m] = a b, known to be symmetric, both bf16 */
+static void symmetric_product(struct compute *compute, float *out, struct operand a,
+                              struct operand b, size_t m, size_t depth)
 {
     struct product product = {.rows = m,
-                              .columns = columns,
+                              .columns = m,
                               .depth = depth,
                               .a = a,
                               .b = b,
                               .out = out,
-                              .out_stride = columns};
+                              .out_stride = m,
+                              .symmetric = true};
     matrix_product(compute, &product);
 }
 
@@ -186,26 +187,47 @@ static void newton_schulz_step(struct compute *compute, struct newton_schulz *in
     to_half(compute, in->x_half, in->x, m * n);
     struct operand x = {in->x_half, DTYPE_BF16, n, false};
     struct operand x_turned = {in->x_half, DTYPE_BF16, n, true};
-    half_product(compute, in->gram, m, x, x_turned, m, n);
+    symmetric_product(compute, in->gram, x, x_turned, m, n);
     to_half(compute, in->gram_half, in->gram, m * m);
     struct operand gram = {in->gram_half, DTYPE_BF16, m, false};
-    half_product(compute, in->square, m, gram, gram, m, m);
+    symmetric_product(compute, in->square, gram, gram, m, m);
     struct combination polynomial = {compute, in->gram, in->gram, in->square, -4.7750f, 2.0315f};
     parallel_for(compute->pool, m * m, 16 << 10, run_combine, &polynomial);
     to_half(compute, in->gram_half, in->gram, m * m);
-    half_product(compute, in->product, n, gram, x, m, m);
+    struct product product = {.rows = m,
+                              .columns = n,
+                              .depth = m,
+                              .a = gram,
+                              .b = x,
+                              .out = in->product,
+                              .out_stride = n};
+    matrix_product(compute, &product);
     struct combination next = {compute, in->x, in->x, in->product, 3.4445f, 1};
     parallel_for(compute->pool, m * n, 16 << 10, run_combine, &next);
 }
 
-static void turn(float *out, const float *x, size_t rows, size_t columns)
+struct turning { /* out [columns, rows] from x [rows, columns] */
+    float *out;
+    const float *x;
+    size_t rows, columns;
+};
+enum { TURN_TILE = 16 };
+
+/* Rows [begin, end) of x. */
+static void run_turn(void *context, size_t begin, size_t end, int thread)
 {
-    enum { TILE = 16 };
-    for (size_t i0 = 0; i0 < rows; i0 += TILE)
-        for (size_t j0 = 0; j0 < columns; j0 += TILE)
-            for (size_t i = i0; i < rows && i < i0 + TILE; i++)
-                for (size_t j = j0; j < columns && j < j0 + TILE; j++)
-                    out[j * rows + i] = x[i * columns + j];
+    (void)thread;
+    const struct turning *in = context;
+    for (size_t j0 = 0; j0 < in->columns; j0 += TURN_TILE)
+        for (size_t i = begin; i < end; i++)
+            for (size_t j = j0; j < in->columns && j < j0 + TURN_TILE; j++)
+                in->out[j * in->rows + i] = in->x[i * in->columns + j];
+}
+
+static void turn(struct compute *compute, float *out, const float *x, size_t rows, size_t columns)
+{
+    struct turning job = {out, x, rows, columns};
+    parallel_for(compute->pool, rows, TURN_TILE, run_turn, &job);
 }
 
 /* The update becomes (nearly) orthogonal: all its singular values near 1. */
@@ -217,13 +239,13 @@ static void orthogonalize(struct compute *compute, const struct muon *settings, 
     float norm = sqrtf(sum_of_squares(compute, update, count));
     scale_array(compute, update, 1.0f / (norm + 1e-7f), count);
     if (tall)
-        turn(in->x, update, settings->rows, settings->columns);
+        turn(compute, in->x, update, settings->rows, settings->columns);
     else
         memcpy(in->x, update, count * sizeof *update);
     for (int step = 0; step < 5; step++)
         newton_schulz_step(compute, in);
     if (tall)
-        turn(update, in->x, settings->columns, settings->rows);
+        turn(compute, update, in->x, settings->columns, settings->rows);
     else
         memcpy(update, in->x, count * sizeof *update);
 }

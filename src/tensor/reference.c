@@ -296,15 +296,15 @@ static void newton_schulz(struct orthogonal *in)
     struct operand x = {in->x_half, DTYPE_BF16, n, false};
     struct operand turned = {in->x_half, DTYPE_BF16, n, true};
     struct operand gram = {in->gram_half, DTYPE_BF16, m, false};
-    struct product to_gram = {m, m, n, x, turned, in->gram, m, false};
+    struct product to_gram = {m, m, n, x, turned, in->gram, m, false, false};
     reference_product(&to_gram);
     to_half(in->gram_half, in->gram, m * m);
-    struct product to_square = {m, m, m, gram, gram, in->square, m, false};
+    struct product to_square = {m, m, m, gram, gram, in->square, m, false, false};
     reference_product(&to_square);
     for (size_t i = 0; i < m * m; i++)
         in->gram[i] = fmaf(in->square[i], 2.0315f, in->gram[i] * -4.7750f);
     to_half(in->gram_half, in->gram, m * m);
-    struct product to_x = {m, n, m, gram, x, in->product, n, false};
+    struct product to_x = {m, n, m, gram, x, in->product, n, false, false};
     reference_product(&to_x);
     for (size_t i = 0; i < m * n; i++)
         in->x[i] = in->x[i] * 3.4445f + in->product[i];

@@ -55,8 +55,7 @@ static int64_t steps_that_fit(const struct loop *loop, double step_s, double lef
     const struct recipe *recipe = &loop->run.recipe;
     double token_s = step_s / (double)(recipe->batch * recipe->sequence);
     const struct validation *validation = &loop->validation;
-    double validation_s =
-        VALIDATION_COST * token_s * (double)validation->file->start[validation->documents];
+    double validation_s = VALIDATION_COST * token_s * (double)validation->tokens;
     double every_s = recipe->validate_every ? validation_s / (double)recipe->validate_every : 0;
     double steps = (left_s - validation_s) / (step_s + every_s);
     return steps < 1 ? 1 : steps > 1e9 ? (int64_t)1e9 : (int64_t)steps;

@@ -153,7 +153,8 @@ struct validation {
     struct training *training;
     struct rows rows;
     float *loss;
-    size_t documents; /* looked at: the first ones, up to the recipe's validate_tokens */
+    size_t *documents, document_count; /* looked at, spread over all that are held out */
+    uint64_t tokens;                   /* of these documents */
 };
 MUST_USE status validation_create(struct validation *out, struct gradients *gradients,
                                   const struct token_file *heldout, const struct recipe *recipe,

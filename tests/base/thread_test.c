@@ -1,4 +1,4 @@
-/* Parallel loops: every item once, whatever the threads do; and the process-wide float environment. */
+/* Parallel loops: every item once, whatever the threads do; and the float environment. */
 #include "base/thread.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
-/* What must have the same bits everywhere, written to standard output: every vector operation on hard
- * numbers, matrix products, and weights and moments of small models after some steps of training.
- * It needs nothing but the C library, so that it can be built for any processor and run by an
- * emulator; scripts/exact.sh compares the hashes.
+/* What must have the same bits everywhere, written to standard output: every vector operation on
+ * hard numbers, matrix products, and weights and moments of small models after some steps of
+ * training. It needs nothing but the C library, so that it can be built for any processor and run
+ * by an emulator; scripts/exact.sh compares the hashes.
  *
  * usage: exact operations|train [THREADS]      $RODNIK_ISA caps the instruction set */
 #include <math.h>

@@ -126,6 +126,26 @@ static void long_chains_do_not_depend_on_blocks(void **state)
     free_arrays(&x);
 }
 
+/* x x^T: half of it is copied; the bits are those of all of it. */
+static void symmetric_results_have_the_bits_of_whole_ones(void **state)
+{
+    (void)state;
+    static const struct shape shapes[] = {{1, 1, 5}, {47, 47, 30}, {130, 130, 64}, {700, 700, 65}};
+    struct machines machines;
+    struct arrays x = make_arrays();
+    machines_create(&machines);
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+            struct product product = make_product(&x, shapes[s], 0, (enum dtype)type);
+            product.b = product.a;
+            product.b.transposed = true;
+            product.symmetric = true;
+            compare(&machines, &x, product, "symmetric");
+        }
+    machines_destroy(&machines);
+    free_arrays(&x);
+}
+
 static void packed_products_have_the_same_bits(void **state)
 {
     (void)state;
@@ -162,6 +182,7 @@ int main(void)
         cmocka_unit_test(every_shape_and_arrangement_gives_the_bits_of_plain_loops),
         cmocka_unit_test(infinities_stay_where_they_belong),
         cmocka_unit_test(long_chains_do_not_depend_on_blocks),
+        cmocka_unit_test(symmetric_results_have_the_bits_of_whole_ones),
         cmocka_unit_test(packed_products_have_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,9 @@ modules := $(foreach module,$(floors),$(if $(wildcard src/$(module)/*.c),$(modul
 kernel_sources := $(wildcard src/tensor/*_kernels.c)
 page_files     := $(wildcard src/serve/page/*.html src/serve/page/*.css src/serve/page/*.js)
 isas           := scalar $(if $(x86),avx2 avx512 avx512bf16)
-sources         = $(filter-out $(kernel_sources),$(wildcard src/$1/*.c))
+# Built with MPI=1, processes that mpirun starts train together.
+other_comm     := src/tensor/$(if $(MPI),comm_single,comm_mpi).c
+sources         = $(filter-out $(kernel_sources) $(other_comm),$(wildcard src/$1/*.c))
 objects         = $(patsubst src/%.c,$(BUILD)/%.o,$(call sources,$1)) \
                   $(if $(filter tensor,$1),$(foreach isa,$(isas),$(patsubst src/%.c,$(BUILD)/%_$(isa).o,$(kernel_sources)))) \
                   $(if $(filter serve,$1),$(patsubst src/%,$(BUILD)/%.o,$(page_files)))
@@ -36,6 +38,10 @@ commit   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CFLAGS   ?= -O3 -g
 cflags   := -std=gnu11 $(CFLAGS) $(if $(x86),-march=x86-64-v3) $(warnings) $(numerics) -D_GNU_SOURCE -Isrc -I$(BUILD) -fno-omit-frame-pointer -pthread
 libs     := -lmicrohttpd -larchive -lcjson -linih -lutf8proc -lxxhash -lzstd -lz -ledit -lssl -lcrypto -lm -pthread
+ifneq ($(MPI),)
+cflags   += $(shell mpicc --showme:compile)
+libs     += $(shell mpicc --showme:link)
+endif
 ifeq ($(SAN),address)
 cflags   += -fsanitize=address,undefined -fno-sanitize-recover=all
 libs     += -fsanitize=address,undefined

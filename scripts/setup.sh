@@ -6,7 +6,8 @@ packages="gcc make git libc6-dev libcjson-dev libinih-dev libmicrohttpd-dev libs
 libzstd-dev libarchive-dev zlib1g-dev libutf8proc-dev libedit-dev xz-utils p7zip-full curl python3"
 [ "${1:-build}" = check ] && packages="$packages clang libclang-rt-14-dev clang-format libcmocka-dev
 libpcre2-dev unicode-data chromium chromium-driver python3-venv zstd gcc-aarch64-linux-gnu
-libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user"
+libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user
+libopenmpi-dev openmpi-bin"
 
 missing=""
 for package in $packages; do

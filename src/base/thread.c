@@ -146,7 +146,7 @@ static void *worker_main(void *argument)
     }
 }
 
-static int processors_allowed(void)
+int processors_allowed(void)
 {
     cpu_set_t set;
     CPU_ZERO(&set);

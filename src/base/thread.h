@@ -17,6 +17,9 @@ MUST_USE status thread_pool_create(struct thread_pool **out, int count, struct e
 void thread_pool_destroy(struct thread_pool *pool);
 int thread_pool_count(const struct thread_pool *pool);
 
+/* Those this process may run on. */
+int processors_allowed(void);
+
 /* A body works on items [begin, end); thread is in [0, count) and names whose scratch memory may be
  * used. */
 typedef void thread_body(void *context, size_t begin, size_t end, int thread);

@@ -4,9 +4,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "tensor/comm.h"
 #include "train/train.h"
 
 enum { MORE_BYTES_MAX = 64 << 10, NOTE_BYTES = 128 };
@@ -101,6 +103,16 @@ static status read_recipe(struct recipe *out, bool *any, const struct train_sett
     return OK;
 }
 
+/* Processes on one machine share its processors, unless who started them bound each to its own. */
+static int threads_of(const struct comm *comm, int wanted)
+{
+    int allowed = processors_allowed(), local = comm_local(comm);
+    bool bound = allowed < sysconf(_SC_NPROCESSORS_ONLN);
+    if (wanted || local == 1 || bound)
+        return wanted;
+    return allowed > local ? allowed / local : 1;
+}
+
 static status train(struct train_settings *settings, const struct option_list *sets, int threads,
                     bool json, struct error *error)
 {
@@ -114,13 +126,15 @@ static status train(struct train_settings *settings, const struct option_list *s
     settings->report = on_step;
     settings->stage = on_stage;
     settings->context = &shown;
-    TRY(compute_create(&settings->compute, threads, error));
+    TRY(compute_create(&settings->compute, threads_of(settings->comm, threads), error));
     interrupt_install();
     status done = train_run(&result, settings, error);
     if (shown.begun)
         progress_end(&shown.progress, shown.progress.total);
     compute_destroy(settings->compute);
     TRY(done);
+    if (comm_rank(settings->comm) > 0)
+        return OK;
     if (result.interrupted && result.steps_done < result.steps)
         log_info("stopped after step %lld; `rodnik train --out %s` goes on",
                  (long long)result.steps_done, settings->run);
@@ -172,7 +186,9 @@ int command_train(int argc, char **argv)
         "rodnik train RECIPE.ini --out RUN [options]",
         "Grows a model from random weights.  Goes on by itself when RUN exists (the recipe may "
         "then "
-        "be left\nout); Ctrl-C stops after the step and writes a checkpoint.",
+        "be left\nout); Ctrl-C stops after the step and writes a checkpoint.  Built with MPI=1 and "
+        "started by mpirun,\nprocesses share the shards of each batch; the state is the same "
+        "with any number of them.",
         "  rodnik train recipes/tiny.ini --out out/tiny --steps 20", keys.data};
     struct options_result given;
     int exit_status;
@@ -181,8 +197,16 @@ int command_train(int argc, char **argv)
     buffer_destroy(&keys);
     if (!go_on)
         return exit_status;
-    if (check_arguments(&settings, &given, &error) != OK ||
-        train(&settings, &sets, cli_threads(threads), json, &error) != OK)
-        return cli_fail("train", &error);
-    return 0;
+    struct comm *comm = NULL;
+    status result = check_arguments(&settings, &given, &error);
+    if (result == OK)
+        result = comm_start(&comm, &error);
+    settings.comm = comm;
+    if (result == OK)
+        result = train(&settings, &sets, cli_threads(threads), json, &error);
+    exit_status = result == OK ? 0 : cli_fail("train", &error);
+    if (exit_status)
+        comm_abort(comm, exit_status);
+    comm_stop(comm);
+    return exit_status;
 }

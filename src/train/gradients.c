@@ -41,23 +41,38 @@ static float compute_shard(void *context, size_t shard, float *out)
                          gradients->shard_rows * length);
 }
 
-status gradients_create(struct gradients *out, struct model *model, struct loader *loader,
-                        const struct recipe *recipe, struct arena *arena, struct error *error)
+static status check_processes(const struct recipe *recipe, int processes, struct error *error)
 {
-    ASSERT(out && model && loader && recipe && arena && error);
+    if ((processes & (processes - 1)) == 0 && recipe->shards % processes == 0)
+        return OK;
+    return fail(error, ERR_USAGE,
+                "%d processes can't share train.shards = %lld; allowed are powers of two up to it",
+                processes, (long long)recipe->shards);
+}
+
+status gradients_create(struct gradients *out, struct model *model, struct loader *loader,
+                        const struct recipe *recipe, const struct comm *comm, struct arena *arena,
+                        struct error *error)
+{
+    ASSERT(out && model && loader && recipe && comm && arena && error);
+    TRY(check_processes(recipe, comm_count(comm), error));
     size_t micro = (size_t)recipe->micro_batch, length = (size_t)recipe->sequence;
     struct gradients gradients = {.model = model,
                                   .loader = loader,
                                   .shards = (size_t)recipe->shards,
                                   .shard_rows = (size_t)(recipe->batch / recipe->shards),
-                                  .document_mask = recipe->document_mask};
+                                  .document_mask = recipe->document_mask,
+                                  .comm = comm};
     TRY(training_create(&gradients.training, model, micro, length, arena, error));
     TRY(rows_create(&gradients.rows, micro, length, arena, error));
     TRY_ALLOC(gradients.loss, arena, gradients.shard_rows * length, error);
     gradients.tree = (struct shard_tree){
         .compute = model->compute, .count = model->table.total, .shard = compute_shard};
-    for (size_t level = 0; (size_t)1 << level <= gradients.shards; level++)
+    size_t mine = gradients.shards / (size_t)comm_count(comm);
+    for (size_t level = 0; (size_t)1 << level <= mine; level++)
         TRY_ALLOC(gradients.tree.level[level], arena, model->table.total, error);
+    if (comm_count(comm) > 1)
+        TRY_ALLOC(gradients.received, arena, model->table.total, error);
     *out = gradients;
     return OK;
 }
@@ -68,6 +83,11 @@ float gradients_compute(struct gradients *gradients, int64_t step)
     size_t batch_rows = gradients->shards * gradients->shard_rows;
     gradients->first_row = (uint64_t)(step - 1) * batch_rows;
     gradients->tree.context = gradients;
-    float sum = shard_tree_sum(&gradients->tree, 0, gradients->shards, 0);
+    size_t mine = gradients->shards / (size_t)comm_count(gradients->comm);
+    float sum =
+        shard_tree_sum(&gradients->tree, (size_t)comm_rank(gradients->comm) * mine, mine, 0);
+    if (gradients->received)
+        sum = comm_tree_sum(gradients->comm, gradients->model->compute, gradients->tree.level[0],
+                            gradients->tree.count, gradients->received, sum);
     return sum / (float)(batch_rows * gradients->rows.length);
 }

@@ -113,11 +113,13 @@ static status resume(struct loop *loop, struct error *error)
     bool found = false;
     TRY(checkpoint_load(&found, &checkpoint, loop->run.path, error));
     if (!found) {
+        trainer_lead(trainer, ORDER_STATE);
         TRY(choose_steps(loop, error));
         TRY(trainer_reset(trainer, error));
         TRY(run_ledger_begin(&loop->ledger, &trainer->identity, &trainer->hashes.state, error));
     }
     TRY(run_ledger_check(&loop->ledger, trainer->recipe, &trainer->segment, error));
+    trainer_lead(trainer, ORDER_STATE);
     loop->first_step = loop->saved_step = trainer->position.step;
     if (found)
         log_info("%s: going on after step %lld", loop->run.path, (long long)trainer->position.step);
@@ -201,7 +203,7 @@ static status do_steps(struct loop *loop, struct error *error)
 static status run_loop(struct loop *loop, struct arena *arena, struct error *error)
 {
     struct trainer *trainer = &loop->trainer;
-    TRY(trainer_create(trainer, &loop->run, loop->settings->compute, arena, error));
+    TRY(trainer_create(trainer, &loop->run, loop->settings, arena, error));
     TRY(validation_create(&loop->validation, &trainer->gradients, &loop->run.heldout,
                           &loop->run.recipe, arena, error));
     if (!loop->run.heldout.documents)
@@ -216,6 +218,7 @@ static status run_loop(struct loop *loop, struct arena *arena, struct error *err
     loop->result.steps_done = trainer->position.step;
     loop->result.steps = trainer->recipe->steps;
     loop->result.state = trainer->hashes.state;
+    trainer_lead(trainer, ORDER_END);
     return OK;
 }
 
@@ -224,6 +227,7 @@ static status open_loop(struct loop *loop, struct arena *arena, struct error *er
     TRY(run_open(&loop->run, loop->settings, arena, error));
     status result = run_ledger_open(&loop->ledger, loop->run.path, error);
     if (result == OK) {
+        run_lead(&loop->run, loop->settings->comm);
         result = run_loop(loop, arena, error);
         metrics_close(&loop->metrics);
         run_ledger_close(&loop->ledger);
@@ -232,15 +236,26 @@ static status open_loop(struct loop *loop, struct arena *arena, struct error *er
     return result;
 }
 
+static status follow(struct loop *loop, struct arena *arena, struct error *error)
+{
+    TRY(run_follow(&loop->run, loop->settings, error));
+    status result = trainer_create(&loop->trainer, &loop->run, loop->settings, arena, error);
+    if (result == OK)
+        trainer_follow(&loop->trainer);
+    run_close(&loop->run);
+    return result;
+}
+
 status train_run(struct train_result *out, const struct train_settings *settings,
                  struct error *error)
 {
-    ASSERT(out && settings && settings->run && settings->compute && error);
+    ASSERT(out && settings && settings->run && settings->compute && settings->comm && error);
     struct loop loop = {.settings = settings,
                         .result = {.loss = NAN, .validation_bits_per_byte = -1}};
     struct arena *arena = NULL;
     TRY(arena_create(&arena, 0, error));
-    status result = open_loop(&loop, arena, error);
+    bool leads = comm_rank(settings->comm) == 0;
+    status result = leads ? open_loop(&loop, arena, error) : follow(&loop, arena, error);
     if (result == OK)
         *out = loop.result;
     arena_destroy(arena);

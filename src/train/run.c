@@ -91,6 +91,7 @@ static status settle_recipe(struct run *run, const struct train_settings *settin
             return OK;
         TRY(recipe_compare(&run->recipe, &wanted, run->path, error));
         run->recipe.keep = wanted.keep;
+        run->recipe.micro_batch = wanted.micro_batch;
         return OK;
     }
     if (!any)
@@ -341,6 +342,30 @@ status run_open(struct run *out, const struct train_settings *settings, struct a
     else
         run_close(&run);
     return result;
+}
+
+/* ---- processes ---- */
+
+void run_lead(const struct run *run, const struct comm *comm)
+{
+    ASSERT(run && comm);
+    struct recipe recipe = run->recipe;
+    struct identity identity = run->identity;
+    comm_broadcast(comm, &recipe, sizeof recipe);
+    comm_broadcast(comm, &identity, sizeof identity);
+}
+
+status run_follow(struct run *out, const struct train_settings *settings, struct error *error)
+{
+    ASSERT(out && settings && error);
+    char path[PATH_BYTES];
+    struct run run = {.path = settings->run, .lock = -1};
+    comm_broadcast(settings->comm, &run.recipe, sizeof run.recipe);
+    comm_broadcast(settings->comm, &run.identity, sizeof run.identity);
+    TRY(path_join(path, sizeof path, run.path, "shards/train.bin", error));
+    TRY(token_file_open(&run.train, path, error));
+    *out = run;
+    return OK;
 }
 
 void run_close(struct run *run)

@@ -91,6 +91,7 @@ struct train_settings {
     void (*stage)(void *context, const char *what); /* before long preparations; may be NULL */
     void *context;
     struct compute *compute;
+    const struct comm *comm;
 };
 
 struct train_result {

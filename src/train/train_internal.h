@@ -4,6 +4,7 @@
 #define RODNIK_TRAIN_TRAIN_INTERNAL_H
 
 #include "proof/ledger.h"
+#include "tensor/comm.h"
 #include "tokenizer/tokenizer.h"
 #include "train/train.h"
 
@@ -111,11 +112,15 @@ struct gradients {
     size_t shards, shard_rows;
     uint64_t first_row; /* of the global batch */
     bool document_mask;
+    const struct comm *comm;
+    float *received; /* NULL with one process */
 };
+/* ERR_USAGE when the processes can't share the recipe's shards evenly. */
 MUST_USE status gradients_create(struct gradients *out, struct model *model, struct loader *loader,
-                                 const struct recipe *recipe, struct arena *arena,
-                                 struct error *error);
-/* Mean loss of the global batch of `step` (from 1); the gradients stand in tree.level[0]. */
+                                 const struct recipe *recipe, const struct comm *comm,
+                                 struct arena *arena, struct error *error);
+/* Mean loss of the global batch of `step` (from 1); the gradients stand in tree.level[0].  Every
+ * process computes its part of the tree, then all have the whole. */
 float gradients_compute(struct gradients *gradients, int64_t step);
 
 /* ---- watch: steps that must not be taken ---- */
@@ -304,9 +309,11 @@ struct trainer {
     struct segment segment;
     struct identity identity;
     struct hashes hashes;
+    const struct comm *comm;
 };
-MUST_USE status trainer_create(struct trainer *out, struct run *run, struct compute *compute,
-                               struct arena *arena, struct error *error);
+MUST_USE status trainer_create(struct trainer *out, struct run *run,
+                               const struct train_settings *settings, struct arena *arena,
+                               struct error *error);
 /* Back to step 0: initial weights, no moments; hashes that state. */
 MUST_USE status trainer_reset(struct trainer *trainer, struct error *error);
 struct checkpoint trainer_checkpoint(struct trainer *trainer);
@@ -315,7 +322,21 @@ struct step_result {
     float loss, norm;
     enum watch_verdict verdict;
 };
-/* The next step; weights change only when the verdict is WATCH_FINE. */
+/* The next step; weights change only when the verdict is WATCH_FINE.  The leading process does it
+ * together with those that follow. */
 struct step_result trainer_step(struct trainer *trainer);
+
+/* ---- processes: rank 0 leads, the others follow; all hold the same weights ---- */
+
+/* What rank 0 tells the others to do next.  ORDER_STATE gives them its state. */
+enum order { ORDER_STATE, ORDER_STEP, ORDER_END };
+/* In rank 0; nothing with one process. */
+void trainer_lead(struct trainer *trainer, enum order order);
+/* In the others: takes part until ORDER_END. */
+void trainer_follow(struct trainer *trainer);
+/* Rank 0 gives the opened run; the others open its token files. */
+void run_lead(const struct run *run, const struct comm *comm);
+MUST_USE status run_follow(struct run *out, const struct train_settings *settings,
+                           struct error *error);
 
 #endif

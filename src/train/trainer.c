@@ -6,19 +6,20 @@
 
 #include "base/log.h"
 
-status trainer_create(struct trainer *out, struct run *run, struct compute *compute,
+status trainer_create(struct trainer *out, struct run *run, const struct train_settings *settings,
                       struct arena *arena, struct error *error)
 {
-    ASSERT(out && run && compute && arena && error);
+    ASSERT(out && run && settings && arena && error);
     struct recipe *recipe = &run->recipe;
-    struct trainer trainer = {.recipe = recipe, .identity = run->identity};
-    const struct loader_settings settings = {(uint64_t)recipe->seed, (size_t)recipe->sequence};
+    struct trainer trainer = {.recipe = recipe, .identity = run->identity, .comm = settings->comm};
+    const struct loader_settings rows = {(uint64_t)recipe->seed, (size_t)recipe->sequence};
     TRY(recipe_hash(&trainer.identity.recipe, recipe, error));
-    TRY(model_create(&trainer.model, &recipe->model, (enum dtype)recipe->precision, compute, arena,
-                     error));
+    TRY(model_create(&trainer.model, &recipe->model, (enum dtype)recipe->precision,
+                     settings->compute, arena, error));
     TRY(optimizer_create(&trainer.optimizer, trainer.model, recipe, arena, error));
-    TRY(loader_create(&trainer.loader, &run->train, &settings, arena, error));
-    TRY(gradients_create(&trainer.gradients, trainer.model, trainer.loader, recipe, arena, error));
+    TRY(loader_create(&trainer.loader, &run->train, &rows, arena, error));
+    TRY(gradients_create(&trainer.gradients, trainer.model, trainer.loader, recipe, settings->comm,
+                         arena, error));
     *out = trainer;
     return OK;
 }
@@ -54,7 +55,7 @@ static void tell_skip(const struct trainer *trainer, const struct step_result *r
         [WATCH_NOT_FINITE] = "the loss or a gradient is not a finite number",
         [WATCH_LOSS_SPIKE] = "the loss stands far above the last steps",
         [WATCH_NORM_SPIKE] = "the gradient stands far above the last steps"};
-    if (trainer->position.watch.skips_in_row == 1)
+    if (trainer->position.watch.skips_in_row == 1 && comm_rank(trainer->comm) == 0)
         log_warning("step %lld is skipped: %s (loss %g, gradient norm %g)",
                     (long long)trainer->position.step, reasons[result->verdict],
                     (double)result->loss, (double)result->norm);
@@ -89,9 +90,8 @@ static void update(struct trainer *trainer, double norm)
     optimizer_step(trainer->optimizer, trainer->gradients.tree.level[0], &settings);
 }
 
-struct step_result trainer_step(struct trainer *trainer)
+static struct step_result take_step(struct trainer *trainer)
 {
-    ASSERT(trainer && trainer->position.step < trainer->recipe->steps);
     struct position *position = &trainer->position;
     position->step++;
     float loss = gradients_compute(&trainer->gradients, position->step);
@@ -104,4 +104,53 @@ struct step_result trainer_step(struct trainer *trainer)
         tell_skip(trainer, &result);
     extend_segment(&trainer->segment, loss);
     return result;
+}
+
+struct step_result trainer_step(struct trainer *trainer)
+{
+    ASSERT(trainer && trainer->position.step < trainer->recipe->steps);
+    trainer_lead(trainer, ORDER_STEP);
+    return take_step(trainer);
+}
+
+/* ---- processes ---- */
+
+/* All that the next step depends on. */
+static void share_state(struct trainer *trainer)
+{
+    const struct comm *comm = trainer->comm;
+    const struct optimizer *optimizer = trainer->optimizer;
+    struct model *model = trainer->model;
+    comm_broadcast(comm, trainer->recipe, sizeof *trainer->recipe);
+    comm_broadcast(comm, &trainer->position, sizeof trainer->position);
+    comm_broadcast(comm, model->weights, model->table.total * sizeof *model->weights);
+    comm_broadcast(comm, optimizer->first, model->table.total * sizeof *optimizer->first);
+    comm_broadcast(comm, optimizer->second, optimizer->seconds.total * sizeof *optimizer->second);
+}
+
+void trainer_lead(struct trainer *trainer, enum order order)
+{
+    ASSERT(trainer && comm_rank(trainer->comm) == 0);
+    if (comm_count(trainer->comm) == 1)
+        return;
+    comm_broadcast(trainer->comm, &order, sizeof order);
+    if (order == ORDER_STATE)
+        share_state(trainer);
+}
+
+void trainer_follow(struct trainer *trainer)
+{
+    ASSERT(trainer && comm_rank(trainer->comm) > 0);
+    for (;;) {
+        enum order order;
+        comm_broadcast(trainer->comm, &order, sizeof order);
+        if (order == ORDER_END)
+            return;
+        if (order == ORDER_STEP)
+            (void)take_step(trainer);
+        else {
+            share_state(trainer);
+            model_refresh(trainer->model);
+        }
+    }
 }

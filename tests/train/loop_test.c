@@ -155,7 +155,8 @@ static void a_limit_of_steps_keeps_the_schedule(void **state)
     struct recipe recipe = tiny_recipe(&place);
     struct sha256 expected = trained_state(place.run, &recipe, 2);
     snprintf(run, sizeof run, "%s/limited", place.folder);
-    struct train_settings settings = {.recipe = &recipe, .run = run, .steps_limit = 5};
+    struct train_settings settings = {
+        .recipe = &recipe, .run = run, .steps_limit = 5, .comm = only_process()};
     assert_ok(compute_create(&settings.compute, 2, &error), error);
     assert_ok(train_run(&result, &settings, &error), error);
     assert_int_equal(result.steps_done, 5);

@@ -101,12 +101,23 @@ static inline void count_step(void *context, const struct train_report *report)
         raise(SIGTERM);
 }
 
+static inline const struct comm *only_process(void)
+{
+    struct error error = {0};
+    struct comm *comm;
+    assert_ok(comm_start(&comm, &error), error);
+    return comm;
+}
+
 static inline status run_training(struct train_result *out, const char *run,
                                   const struct recipe *recipe, int threads, struct counted *counted,
                                   struct error *error)
 {
-    struct train_settings settings = {
-        .recipe = recipe, .run = run, .report = count_step, .context = counted};
+    struct train_settings settings = {.recipe = recipe,
+                                      .run = run,
+                                      .report = count_step,
+                                      .context = counted,
+                                      .comm = only_process()};
     TRY(compute_create(&settings.compute, threads, error));
     interrupt_clear();
     status result = train_run(out, &settings, error);

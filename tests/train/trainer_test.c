@@ -195,11 +195,11 @@ static void a_step_with_a_nan_changes_no_weight_and_the_next_goes_on(void **stat
     place_create(&place);
     make_texts(&place, 60);
     struct recipe recipe = tiny_recipe(&place);
-    struct train_settings settings = {.recipe = &recipe, .run = place.run};
+    struct train_settings settings = {.recipe = &recipe, .run = place.run, .comm = only_process()};
     assert_ok(arena_create(&arena, 0, &error), error);
     assert_ok(compute_create(&settings.compute, 2, &error), error);
     assert_ok(run_open(&run, &settings, arena, &error), error);
-    assert_ok(trainer_create(&trainer, &run, settings.compute, arena, &error), error);
+    assert_ok(trainer_create(&trainer, &run, &settings, arena, &error), error);
     assert_ok(trainer_reset(&trainer, &error), error);
     assert_int_equal(trainer_step(&trainer).verdict, WATCH_FINE);
     struct checkpoint checkpoint = trainer_checkpoint(&trainer);

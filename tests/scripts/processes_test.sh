@@ -1,0 +1,90 @@
+#!/bin/sh
+# Training by several processes: the same state and ledger as one, for any number, resumed on more or
+# fewer; a killed process ends the job and loses nothing.  Prints "ok NAME", "FAILED NAME: why" or
+# "skipped NAME: why" lines.
+# usage: tests/scripts/processes_test.sh     $RODNIK is the program built without MPI
+set -u
+root=$(dirname "$(dirname "$(dirname "$(realpath "$0")")")")
+rodnik=$(realpath "${RODNIK:-$root/build/rodnik}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$root" || exit 1
+failures=0
+
+if ! command -v mpirun >/dev/null || ! command -v mpicc >/dev/null; then
+    echo "skipped processes: no mpirun or no mpicc"
+    exit 0
+fi
+if ! make -s -j2 MPI=1 >"$work/build.log" 2>&1; then
+    echo "FAILED processes: MPI=1 does not build: $(tail -n 1 "$work/build.log")"
+    exit 1
+fi
+program=$root/build/variants/mpi/rodnik
+
+passed() { echo "ok processes: $1"; }
+failed() { echo "FAILED processes: $1: $2"; failures=$((failures + 1)); }
+settings="--set train.shards=4 --set train.steps=16 --set train.checkpoint_every=4"
+many() { # COUNT ARGUMENTS...
+    count=$1
+    shift
+    mpirun --allow-run-as-root --oversubscribe --bind-to none --mca btl_vader_single_copy_mechanism none \
+        -np "$count" "$program" train "$@"
+}
+same_state() { # NAME FILE
+    if [ "$(tail -n 1 "$2")" = "$(tail -n 1 "$work/one.out")" ]; then passed "$1"
+    else failed "$1" "$(tail -n 1 "$2") and $(tail -n 1 "$work/one.out")"; fi
+}
+
+# shellcheck disable=SC2086
+"$rodnik" train recipes/tiny.ini --out "$work/one" $settings >"$work/one.out" 2>"$work/one.err"
+case $(tail -n 1 "$work/one.out") in
+"state sha256 "*) ;;
+*) failed "one process" "$(tail -n 1 "$work/one.err")" ;;
+esac
+for count in 1 2 4; do
+    # shellcheck disable=SC2086
+    many $count recipes/tiny.ini --out "$work/$count" $settings --threads 1 >"$work/$count.out" 2>"$work/$count.err"
+    same_state "$count end in the state of one" "$work/$count.out"
+    if cmp -s "$work/one/ledger.jsonl" "$work/$count/ledger.jsonl"; then passed "the ledger of $count is that of one"
+    else failed "the ledger of $count" "differs"; fi
+done
+
+# shellcheck disable=SC2086
+many 2 recipes/tiny.ini --out "$work/parts" $settings --steps 5 --threads 1 >/dev/null 2>&1
+many 4 --out "$work/parts" --steps 11 --threads 1 >/dev/null 2>&1
+"$rodnik" train --out "$work/parts" >"$work/parts.out" 2>/dev/null
+same_state "2, then 4, then 1 end in the state of one" "$work/parts.out"
+
+# shellcheck disable=SC2086
+if many 3 recipes/tiny.ini --out "$work/three" $settings >"$work/three.out" 2>&1; then failed "3 processes" "were accepted"
+elif grep -q "3 processes can't share train.shards = 4" "$work/three.out"; then passed "3 are refused with a sentence"
+else failed "3 processes" "$(head -n 1 "$work/three.out")"; fi
+
+# shellcheck disable=SC2086
+many 2 recipes/tiny.ini --out "$work/killed" $settings --set train.steps=100000 --threads 1 >"$work/killed.out" 2>&1 &
+job=$!
+for _ in $(seq 100); do
+    [ -e "$work/killed/checkpoints" ] && ls "$work/killed/checkpoints" | grep -q step && break
+    sleep 0.1
+done
+victim=$(pgrep -f "train recipes/tiny.ini --out $work/killed" | while read -r id; do
+    [ "$(cat "/proc/$id/comm" 2>/dev/null)" = rodnik ] && echo "$id"
+done | tail -n 1)
+kill -9 "$victim"
+for _ in $(seq 200); do
+    kill -0 $job 2>/dev/null || break
+    sleep 0.1
+done
+if kill -0 $job 2>/dev/null; then
+    failed "a killed process" "the job still runs after 20 s"
+    kill -9 $job
+else
+    wait $job && failed "a killed process" "the job ends with status 0" || passed "a killed process ends the job"
+fi
+last=$(ls "$work/killed/checkpoints" | sed -n 's/^step-0*//p' | sort -n | tail -n 1)
+"$rodnik" train --out "$work/killed" --steps $((last + 3)) >"$work/killed.out" 2>"$work/killed.err"
+case $(tail -n 1 "$work/killed.out") in
+"state sha256 "*) passed "the run goes on with one" ;;
+*) failed "going on after a kill" "$(tail -n 1 "$work/killed.err")" ;;
+esac
+[ "$failures" -eq 0 ]

@@ -197,7 +197,7 @@ int command_train(int argc, char **argv)
     buffer_destroy(&keys);
     if (!go_on)
         return exit_status;
-    struct comm *comm = NULL;
+    const struct comm *comm = NULL;
     status result = check_arguments(&settings, &given, &error);
     if (result == OK)
         result = comm_start(&comm, &error);

@@ -10,8 +10,8 @@
 struct comm;
 
 /* Once in a process. */
-MUST_USE status comm_start(struct comm **out, struct error *error);
-void comm_stop(struct comm *comm);
+MUST_USE status comm_start(const struct comm **out, struct error *error);
+void comm_stop(const struct comm *comm);
 /* Ends every process with this exit status, at once, when there are others; else returns. */
 void comm_abort(const struct comm *comm, int exit_status);
 

@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <mpi.h>
 
+#include "base/arena.h"
+
 struct comm {
     int rank, count, local;
 };
@@ -11,28 +13,34 @@ struct comm {
 /* A message is a piece of the data, so that lengths fit and a sum follows while they are warm. */
 enum { PIECE_FLOATS = 2 << 20, TAG_SUM = 1, TAG_VALUE = 2 };
 
-status comm_start(struct comm **out, struct error *error)
+status comm_start(const struct comm **out, struct error *error)
 {
     ASSERT(out && error);
-    static struct comm comm;
+    struct comm *comm = memory_take(sizeof *comm);
     int given;
     MPI_Comm machine;
+    if (!comm)
+        return fail(error, ERR_MEMORY, "no memory for the processes' names");
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &given) != MPI_SUCCESS ||
-        given < MPI_THREAD_FUNNELED)
+        given < MPI_THREAD_FUNNELED) {
+        memory_give(comm);
         return fail(error, ERR_IO, "MPI does not start");
-    MPI_Comm_rank(MPI_COMM_WORLD, &comm.rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &comm.count);
+    }
+    MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &comm->count);
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
-    MPI_Comm_size(machine, &comm.local);
+    MPI_Comm_size(machine, &comm->local);
     MPI_Comm_free(&machine);
-    *out = &comm;
+    *out = comm;
     return OK;
 }
 
-void comm_stop(struct comm *comm)
+void comm_stop(const struct comm *comm)
 {
-    if (comm)
-        MPI_Finalize();
+    if (!comm)
+        return;
+    MPI_Finalize();
+    memory_give((void *)(uintptr_t)comm);
 }
 
 void comm_abort(const struct comm *comm, int exit_status)

@@ -5,15 +5,15 @@ struct comm {
     char nothing;
 };
 
-status comm_start(struct comm **out, struct error *error)
+status comm_start(const struct comm **out, struct error *error)
 {
     ASSERT(out && error);
-    static struct comm comm;
+    static const struct comm comm;
     *out = &comm;
     return OK;
 }
 
-void comm_stop(struct comm *comm)
+void comm_stop(const struct comm *comm)
 {
     (void)comm;
 }

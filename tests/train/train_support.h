@@ -104,7 +104,7 @@ static inline void count_step(void *context, const struct train_report *report)
 static inline const struct comm *only_process(void)
 {
     struct error error = {0};
-    struct comm *comm;
+    const struct comm *comm;
     assert_ok(comm_start(&comm, &error), error);
     return comm;
 }

@@ -98,8 +98,9 @@ static status set_stage(struct stage *stage, const struct bench_train *bench, st
     TRY(model_create(&stage->model, &stage->recipe.model, DTYPE_BF16, stage->compute, arena,
                      error));
     model_init(stage->model, 1);
-    TRY(training_create(&stage->training, stage->model, stage->batch.sequences, stage->batch.length,
-                        arena, error));
+    const struct training_shape shape = {stage->batch.sequences, stage->batch.length,
+                                         bench->recompute};
+    TRY(training_create(&stage->training, stage->model, &shape, arena, error));
     TRY(optimizer_create(&stage->optimizer, stage->model, &stage->recipe, arena, error));
     TRY_ALLOC(stage->gradients, arena, stage->model->table.total, error);
     TRY_ALLOC(stage->loss, arena, stage->tokens, error);
@@ -147,8 +148,8 @@ static void measure_and_print(struct stage *stage, const struct bench_train *ben
     double rss_bytes = (double)usage.ru_maxrss * 1024;
     double tokens_per_second = (double)stage->tokens / timing.step_s;
     char name[96], more[160];
-    snprintf(name, sizeof name, "%s %lldx%lld bf16 %s", bench->shape, (long long)bench->batch,
-             (long long)bench->sequence, bench->optimizer);
+    snprintf(name, sizeof name, "%s %lldx%lld bf16 %s%s", bench->shape, (long long)bench->batch,
+             (long long)bench->sequence, bench->optimizer, bench->recompute ? " recompute" : "");
     if (bench->json)
         snprintf(more, sizeof more,
                  ", \"tokens_per_second\": %.1f, \"rss_bytes\": %.0f, \"parameters\": %zu, "

@@ -9,6 +9,7 @@ struct bench_train {
     const char *shape; /* gpt2-small or 14m */
     int64_t batch, sequence;
     const char *optimizer; /* adamw (of all weights) or muon (of matrices) */
+    bool recompute;        /* activations are computed again on the way back */
     int threads;           /* 0: all */
 };
 

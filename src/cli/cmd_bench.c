@@ -22,6 +22,8 @@ int command_bench(int argc, char **argv)
          "train: tokens in a row (default 256)"},
         {"optimizer", OPTION_STRING, &train.optimizer, 0, 0, "NAME",
          "train: adamw or muon (default adamw)"},
+        {"recompute", OPTION_FLAG, &train.recompute, 0, 0, NULL,
+         "train: activations are computed again on the way back"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
     };
     const struct command_help help = {

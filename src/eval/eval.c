@@ -32,7 +32,8 @@ static status scoring_create(struct scoring *out, const struct eval_job *job, st
     scoring.sequences = BATCH_TOKENS / scoring.length;
     scoring.sequences = scoring.sequences ? scoring.sequences : 1;
     size_t count = scoring.sequences * scoring.length;
-    TRY(training_create(&scoring.training, model, scoring.sequences, scoring.length, arena, error));
+    const struct training_shape shape = {scoring.sequences, scoring.length, true};
+    TRY(training_create(&scoring.training, model, &shape, arena, error));
     TRY_ALLOC(scoring.inputs, arena, count, error);
     TRY_ALLOC(scoring.targets, arena, count, error);
     TRY_ALLOC(scoring.loss, arena, count, error);

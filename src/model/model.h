@@ -117,11 +117,16 @@ void model_logits(const struct model *model, float *out, const float *x, size_t 
 
 /* ---- training ---- */
 
+struct training_shape { /* of a micro-batch */
+    size_t sequences, length;
+    bool recompute; /* keep only the blocks' outputs; the way back computes the rest again */
+};
 /* Activations of one micro-batch; lives in the arena given. */
 struct training;
-MUST_USE status training_create(struct training **out, const struct model *model, size_t sequences,
-                                size_t length, struct arena *arena, struct error *error);
-size_t training_bytes(const struct model *model, size_t sequences, size_t length);
+MUST_USE status training_create(struct training **out, const struct model *model,
+                                const struct training_shape *shape, struct arena *arena,
+                                struct error *error);
+size_t training_bytes(const struct model *model, const struct training_shape *shape);
 
 struct batch {
     size_t sequences, length;

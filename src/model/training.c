@@ -7,7 +7,8 @@
 
 struct training {
     const struct model *model;
-    size_t rows, sequences, length;
+    struct training_shape shape;
+    size_t rows;
     float *embedded;      /* [rows, width], input of the first block */
     struct block *blocks; /* one per layer, with their activations */
     void *final;          /* [rows, width] operands of the head */
@@ -37,15 +38,15 @@ static void *take(struct taker *taker, size_t count, size_t size)
     return block;
 }
 
-static void take_block(struct taker *taker, struct block *block, const struct model *model,
-                       size_t rows)
+/* All that a block keeps for the way back but its output. */
+static void take_inside(struct taker *taker, struct block *block, const struct model *model,
+                        size_t rows)
 {
     const struct model_config *config = &model->config;
     size_t width = (size_t)config->width, ffn = (size_t)config->ffn_width;
     size_t operand = dtype_bytes(model->type);
     block->rows = rows;
     block->middle = take(taker, rows * width, sizeof(float));
-    block->out = take(taker, rows * width, sizeof(float));
     block->norm1 = take(taker, rows * width, operand);
     block->attended = take(taker, rows * attended_width(config), operand);
     block->norm2 = take(taker, rows * width, operand);
@@ -59,6 +60,21 @@ static void take_block(struct taker *taker, struct block *block, const struct mo
         size_t heads = (size_t)(config->heads + config->kv_heads);
         block->qk = take(taker, rows * qkv_width(config), sizeof(float));
         block->scale_qk = take(taker, rows * heads, sizeof(float));
+    }
+}
+
+/* Recomputing, all blocks work in the first one's memory and keep their output alone. */
+static void take_blocks(struct taker *taker, struct block *blocks, const struct model *model,
+                        const struct training_shape *shape)
+{
+    size_t rows = shape->sequences * shape->length, width = (size_t)model->config.width;
+    for (size_t layer = 0; layer < (size_t)model->config.layers; layer++) {
+        struct block counted = {0}, *block = blocks ? &blocks[layer] : &counted;
+        if (layer == 0 || !shape->recompute)
+            take_inside(taker, block, model, rows);
+        else if (blocks)
+            *block = blocks[0];
+        block->out = take(taker, rows * width, sizeof(float));
     }
 }
 
@@ -91,50 +107,46 @@ static struct attention attention_of(const struct training *training)
 {
     const struct model_config *config = &training->model->config;
     size_t stride = qkv_width(config);
-    return (struct attention){.sequences = training->sequences,
-                              .queries = training->length,
-                              .keys = training->length,
+    return (struct attention){.sequences = training->shape.sequences,
+                              .queries = training->shape.length,
+                              .keys = training->shape.length,
                               .heads = (size_t)config->heads,
                               .kv_heads = (size_t)config->kv_heads,
                               .head_size = (size_t)config->head_size,
                               .query_stride = stride,
                               .kv_stride = stride,
-                              .kv_sequence_stride = stride * training->length};
+                              .kv_sequence_stride = stride * training->shape.length};
 }
 
-size_t training_bytes(const struct model *model, size_t sequences, size_t length)
+size_t training_bytes(const struct model *model, const struct training_shape *shape)
 {
-    ASSERT(model && sequences && length);
-    struct training training = {.rows = sequences * length};
-    struct block block;
+    ASSERT(model && shape && shape->sequences && shape->length);
+    struct training training = {.rows = shape->sequences * shape->length};
     struct taker taker = {0};
-    for (int64_t layer = 0; layer < model->config.layers; layer++)
-        take_block(&taker, &block, model, training.rows);
+    take_blocks(&taker, NULL, model, shape);
     take_all(&taker, &training, model);
     return taker.bytes;
 }
 
-status training_create(struct training **out, const struct model *model, size_t sequences,
-                       size_t length, struct arena *arena, struct error *error)
+status training_create(struct training **out, const struct model *model,
+                       const struct training_shape *shape, struct arena *arena, struct error *error)
 {
-    ASSERT(out && model && sequences && length && arena && error);
-    ASSERT(length <= (size_t)model->config.context);
+    ASSERT(out && model && shape && shape->sequences && shape->length && arena && error);
+    ASSERT(shape->length <= (size_t)model->config.context);
     struct training *training;
     TRY_ALLOC(training, arena, 1, error);
     training->model = model;
-    training->sequences = sequences;
-    training->length = length;
-    training->rows = sequences * length;
+    training->shape = *shape;
+    training->rows = shape->sequences * shape->length;
     size_t layers = (size_t)model->config.layers;
     TRY_ALLOC(training->blocks, arena, layers, error);
     struct taker taker = {.arena = arena, .error = error};
-    for (size_t layer = 0; layer < layers; layer++)
-        take_block(&taker, &training->blocks[layer], model, training->rows);
+    take_blocks(&taker, training->blocks, model, shape);
     take_all(&taker, training, model);
     if (taker.failed)
         return error->code ? error->code : ERR_MEMORY;
     for (size_t row = 0; row < training->rows; row++)
-        training->positions[row] = (uint32_t)(row % length);
+        training->positions[row] = (uint32_t)(row % shape->length);
     for (size_t layer = 0; layer < layers; layer++) {
         struct block *block = &training->blocks[layer];
         block->x = layer ? training->blocks[layer - 1].out : training->embedded;
@@ -168,7 +180,8 @@ static const float *last_output(const struct training *training)
 static void forward(struct training *training, const struct batch *batch)
 {
     const struct model *model = training->model;
-    ASSERT(batch->sequences == training->sequences && batch->length == training->length);
+    ASSERT(batch->sequences == training->shape.sequences &&
+           batch->length == training->shape.length);
     embedding_forward(model->compute, training->embedded, model->weights, batch->tokens,
                       training->rows, (size_t)model->config.width);
     for (size_t layer = 0; layer < (size_t)model->config.layers; layer++) {
@@ -220,9 +233,13 @@ void model_gradients(struct training *training, const struct batch *batch, float
         .grad_weight = gradients + model->table.weights[final_norm_index(&model->config)].offset};
     rmsnorm_backward(model->compute, &norm, &out, training->scratch.narrow, last_output(training),
                      final_weight(model), training->final_scale);
-    for (size_t layer = (size_t)model->config.layers; layer-- > 0;)
+    size_t last = (size_t)model->config.layers - 1;
+    for (size_t layer = last + 1; layer-- > 0;) {
+        if (training->shape.recompute && layer != last)
+            model_block_forward(model, layer, &training->blocks[layer]);
         model_block_backward(model, layer, &training->blocks[layer], training->grad, gradients,
                              &training->scratch);
+    }
     embedding_backward(model->compute, gradients, training->grad, batch->tokens, training->rows,
                        (size_t)model->config.width);
 }

@@ -203,7 +203,7 @@ static status write_folder(const struct checkpoint *checkpoint, const char *run,
                           .segment = *checkpoint->segment,
                           .identity = *checkpoint->identity,
                           .hashes = *checkpoint->hashes,
-                          .precision = model->type};
+                          .precision = (int)model->type};
     TRY(path_join(path, sizeof path, folder, MODEL_FILE, error));
     TRY(weights_save(path, &model->table, model->weights, NULL, error));
     TRY(path_join(path, sizeof path, folder, OPTIMIZER_FILE, error));

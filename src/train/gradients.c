@@ -63,7 +63,8 @@ status gradients_create(struct gradients *out, struct model *model, struct loade
                                   .shard_rows = (size_t)(recipe->batch / recipe->shards),
                                   .document_mask = recipe->document_mask,
                                   .comm = comm};
-    TRY(training_create(&gradients.training, model, micro, length, arena, error));
+    const struct training_shape shape = {micro, length, recipe->recompute};
+    TRY(training_create(&gradients.training, model, &shape, arena, error));
     TRY(rows_create(&gradients.rows, micro, length, arena, error));
     TRY_ALLOC(gradients.loss, arena, gradients.shard_rows * length, error);
     gradients.tree = (struct shard_tree){

@@ -51,6 +51,8 @@ static const struct config_key keys[] = {
     TRAIN(sequence, 2, MODEL_CONTEXT_MAX, "256", "tokens", "in a row, even"),
     TRAIN(batch, 1, 1 << 20, "32", "rows", "in a global batch"),
     TRAIN(micro_batch, 1, 1 << 20, "8", "rows", "at once; decides about memory, changes no number"),
+    {"train", "recompute", CONFIG_BOOL, offsetof(struct recipe, recompute), 0, 0, NULL, "false", "",
+     "keep less for the backward pass and compute it again: less memory, more time, same numbers"},
     TRAIN(shards, 1, 1024, "1", "shards", "of a batch, a power of two that divides it"),
     TRAIN(steps, 1, 1e9, "1000", "steps", "optimizer steps in all"),
     REAL("train", minutes, 0, 1e6, "0", "minutes",
@@ -162,6 +164,7 @@ static void forget_circumstances(struct recipe *recipe)
     recipe->minutes = 0;
     recipe->keep = 1;
     recipe->micro_batch = 1;
+    recipe->recompute = false;
 }
 
 status recipe_hash(struct sha256 *out, const struct recipe *recipe, struct error *error)

@@ -92,6 +92,7 @@ static status settle_recipe(struct run *run, const struct train_settings *settin
         TRY(recipe_compare(&run->recipe, &wanted, run->path, error));
         run->recipe.keep = wanted.keep;
         run->recipe.micro_batch = wanted.micro_batch;
+        run->recipe.recompute = wanted.recompute;
         return OK;
     }
     if (!any)

@@ -18,6 +18,7 @@ struct recipe {
     int64_t vocabulary;                  /* [data] tokens of a tokenizer trained here */
     bool document_mask;                  /* [data] attention stays inside a document */
     int64_t sequence, batch;             /* [train] tokens in a row; rows in a global batch */
+    bool recompute;                      /* the backward pass computes activations again */
     int64_t micro_batch;                 /* rows at once: memory */
     int64_t shards;                      /* logical shards, a power of two that divides batch */
     int64_t steps;                       /* optimizer steps in all */

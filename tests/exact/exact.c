@@ -206,7 +206,9 @@ static void emit_training(const struct variant *variant, struct compute *compute
     must(model_create(&trial->model, &recipe->model, variant->type, compute, arena, &error),
          &error);
     model_init(trial->model, 7);
-    must(training_create(&trial->training, trial->model, SHARD_ROWS, LENGTH, arena, &error),
+    must(training_create(&trial->training, trial->model,
+                         &(struct training_shape){SHARD_ROWS, LENGTH, variant->tied}, arena,
+                         &error),
          &error);
     must(optimizer_create(&trial->optimizer, trial->model, recipe, arena, &error), &error);
     trial->loss = take(arena, SHARD_ROWS * LENGTH, sizeof *trial->loss);

@@ -57,7 +57,7 @@ static void threads_and_instruction_sets_change_no_bit(void **state)
     place_destroy(&place);
 }
 
-static void micro_batches_change_no_weight(void **state)
+static void micro_batches_and_recomputing_change_no_weight(void **state)
 {
     (void)state;
     struct place place;
@@ -70,6 +70,7 @@ static void micro_batches_change_no_weight(void **state)
         char run[400];
         snprintf(run, sizeof run, "%s/micro-%d", place.folder, (int)rows);
         recipe.micro_batch = rows;
+        recipe.recompute = rows == 1;
         struct sha256 hash = trained_state(run, &recipe, 2);
         assert_true(sha256_equal(&hash, &expected));
     }
@@ -438,7 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tiny_model_learns),
         cmocka_unit_test(threads_and_instruction_sets_change_no_bit),
-        cmocka_unit_test(micro_batches_change_no_weight),
+        cmocka_unit_test(micro_batches_and_recomputing_change_no_weight),
         cmocka_unit_test(interrupted_runs_end_as_the_uninterrupted_one),
         cmocka_unit_test(a_finished_run_opened_again_changes_nothing),
         cmocka_unit_test(a_limit_of_steps_keeps_the_schedule),

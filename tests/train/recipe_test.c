@@ -77,7 +77,8 @@ static void the_hash_notices_what_decides_about_numbers_and_only_that(void **sta
     static const char *const silent[][2] = {{"data.corpus", "/somewhere"},
                                             {"data.tokenizer", "t.json"},
                                             {"train.keep", "9"},
-                                            {"train.micro_batch", "4"}};
+                                            {"train.micro_batch", "4"},
+                                            {"train.recompute", "true"}};
     static const char *const loud[][2] = {{"train.seed", "2"},
                                           {"optimizer.epsilon", "1e-9"},
                                           {"train.checkpoint_every", "7"},

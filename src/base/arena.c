@@ -149,8 +149,9 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size, struct error *
 {
     ASSERT(arena && error);
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2 ||
-        bytes > arena->size_max - arena->used) {
+    /* The last block within the limit may pass it by its alignment. */
+    size_t left = arena->used < arena->size_max ? arena->size_max - arena->used : 0;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2 || bytes > left) {
         (void)!fail(error, ERR_LIMIT, "%zu elements of %zu bytes exceed the limit of %zu bytes",
                     count, size, arena->size_max);
         return NULL;

@@ -73,6 +73,18 @@ static void limits_and_overflows_are_errors(void **state)
     arena_destroy(NULL);
 }
 
+static void a_limit_holds_after_a_block_that_fills_it(void **state)
+{
+    (void)state;
+    struct error error = {0}, limit = {0};
+    struct arena *arena;
+    assert_ok(arena_create(&arena, 100, &error), error);
+    assert_non_null(arena_alloc(arena, 100, 1, &error));
+    assert_null(arena_alloc(arena, 100, 1, &limit));
+    assert_int_equal(limit.code, ERR_LIMIT);
+    arena_destroy(arena);
+}
+
 static void a_failed_allocation_is_an_error_and_nothing_leaks(void **state)
 {
     (void)state;
@@ -222,6 +234,7 @@ int main(void)
         cmocka_unit_test(blocks_are_zeroed_aligned_and_apart),
         cmocka_unit_test(a_rewound_scope_is_used_again_and_zeroed),
         cmocka_unit_test(limits_and_overflows_are_errors),
+        cmocka_unit_test(a_limit_holds_after_a_block_that_fills_it),
         cmocka_unit_test(a_failed_allocation_is_an_error_and_nothing_leaks),
         cmocka_unit_test(a_buffer_grows_to_its_limit_and_no_further),
         cmocka_unit_test(numbers_are_read_strictly),

@@ -229,8 +229,15 @@ status file_append(const char *path, const void *data, size_t len, struct error 
     if (descriptor < 0)
         return fail_errno(error, "%s: can't be opened for appending", path);
     status result = OK;
-    if (!write_all(descriptor, data, len) || fsync(descriptor) != 0)
+    struct stat before;
+    if (fstat(descriptor, &before) != 0)
+        result = fail_errno(error, "%s: can't be read", path);
+    else if (!write_all(descriptor, data, len) || fsync(descriptor) != 0) {
         result = fail_errno(error, "%s: can't be appended to", path);
+        /* What did fit must not stand before the next line.  If cutting fails too, the torn end
+         * stays for the reader. */
+        (void)!ftruncate(descriptor, before.st_size);
+    }
     close(descriptor);
     return result;
 }

@@ -38,7 +38,8 @@ MUST_USE status file_writer_add(struct file_writer *writer, const void *data, si
 MUST_USE status file_writer_commit(struct file_writer *writer, struct error *error);
 void file_writer_abort(struct file_writer *writer);
 
-/* Appends bytes with one write and fsyncs (ledger lines, metrics). */
+/* Appends bytes with one write and fsyncs (ledger lines, metrics); on failure takes back what was
+ * written of them. */
 MUST_USE status file_append(const char *path, const void *data, size_t len, struct error *error);
 /* Cuts the file to `len` bytes and fsyncs. */
 MUST_USE status file_truncate(const char *path, uint64_t len, struct error *error);

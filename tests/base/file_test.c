@@ -2,6 +2,8 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -96,6 +98,27 @@ static void a_failed_write_leaves_the_old_file(void **state)
     }
 }
 
+/* The system itself cuts the write short: a limit on file sizes stands in for a full disk. */
+static void an_append_that_does_not_fit_takes_its_part_back(void **state)
+{
+    (void)state;
+    struct error error = {0}, full = {0};
+    struct rlimit old, tight = {0};
+    assert_ok(file_append(path_of("log"), "first\n", 6, &error), error);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = (struct rlimit){10, old.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    status result = file_append(path_of("log"), "the second\n", 11, &full);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(result, ERR_IO);
+    assert_non_null(strstr(full.text, path_of("log")));
+    check_content(path_of("log"), "first\n");
+    assert_ok(file_append(path_of("log"), "third\n", 6, &error), error);
+    check_content(path_of("log"), "first\nthird\n");
+}
+
 static void an_abandoned_writer_leaves_nothing(void **state)
 {
     (void)state;
@@ -184,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(a_file_is_written_and_read_back),
         IN_A_FOLDER(a_failed_write_leaves_the_old_file),
+        IN_A_FOLDER(an_append_that_does_not_fit_takes_its_part_back),
         IN_A_FOLDER(an_abandoned_writer_leaves_nothing),
         IN_A_FOLDER(absent_and_wrong_paths_are_named),
         IN_A_FOLDER(folders_are_made_listed_and_removed_without_following_links),

@@ -38,25 +38,40 @@ struct range {
     double absolute_max;
 };
 
-/* All floats of the range in the long form, every 61st in the short one. */
+struct worst {
+    double error;
+    float at;
+};
+
+static void check_point(const struct range *range, struct worst *worst, uint64_t bits)
+{
+    float x = float_of((uint32_t)bits), got = range->tested(x);
+    double want = range->judge((double)x);
+    double error = range->ulp_max > 0 ? ulp_error(got, want) : fabs((double)got - want);
+    if (!(error <= worst->error))
+        *worst = (struct worst){error, x};
+}
+
+/* All floats of the range in the long form; in the short one every 1021st, and 64 on either side of
+ * each quarter of a power of two and of the range's ends, where reductions change their branch. */
 static void check_range(const struct range *range)
 {
-    uint32_t step = getenv("RODNIK_TEST_LONG") ? 1 : 61;
-    double worst = 0, allowed = range->ulp_max > 0 ? range->ulp_max : range->absolute_max;
-    float worst_at = 0;
-    for (uint64_t bits = range->first; bits <= range->last; bits += step) {
-        float x = float_of((uint32_t)bits), got = range->tested(x);
-        double want = range->judge((double)x);
-        double error = range->ulp_max > 0 ? ulp_error(got, want) : fabs((double)got - want);
-        if (!(error <= worst)) {
-            worst = error;
-            worst_at = x;
-        }
-    }
-    print_message("worst %.4g of %.4g allowed, at %.9g\n", worst, allowed, (double)worst_at);
-    if (!(worst <= allowed))
-        fail_msg("error %.4g at %.9g (%08x), allowed %.4g", worst, (double)worst_at,
-                 bits_of(worst_at), allowed);
+    enum { QUARTER = 1 << 21, NEAR = 64 };
+    bool all = getenv("RODNIK_TEST_LONG") != NULL;
+    struct worst worst = {0};
+    double allowed = range->ulp_max > 0 ? range->ulp_max : range->absolute_max;
+    for (uint64_t bits = range->first; bits <= range->last; bits += all ? 1 : 1021)
+        check_point(range, &worst, bits);
+    for (uint64_t at = range->first; !all && at <= range->last; at = (at / QUARTER + 1) * QUARTER)
+        for (uint64_t i = 0; i < 2 * NEAR; i++)
+            if (at + i >= range->first + NEAR && at + i - NEAR <= range->last)
+                check_point(range, &worst, at + i - NEAR);
+    for (uint64_t i = 0; !all && i < NEAR && i <= range->last - range->first; i++)
+        check_point(range, &worst, range->last - i);
+    print_message("worst %.4g of %.4g allowed, at %.9g\n", worst.error, allowed, (double)worst.at);
+    if (!(worst.error <= allowed))
+        fail_msg("error %.4g at %.9g (%08x), allowed %.4g", worst.error, (double)worst.at,
+                 bits_of(worst.at), allowed);
 }
 
 #define NEGATIVE 0x80000000u

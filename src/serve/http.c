@@ -339,13 +339,12 @@ static status start_daemon(struct MHD_Daemon **out, const struct serve_settings 
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(settings->port)};
     if (inet_pton(AF_INET, settings->host, &address.sin_addr) != 1)
         return fail(error, ERR_USAGE, "--host is '%s', allowed are IPv4 addresses", settings->host);
-    *out = MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, settings->port,
-                            NULL, NULL, on_request, server, MHD_OPTION_SOCK_ADDR,
-                            (struct sockaddr *)&address, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)SERVE_TIMEOUT_S, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)SERVE_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)32 << 10, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                            MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    *out = MHD_start_daemon(
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, settings->port, NULL, NULL,
+        on_request, server, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVE_TIMEOUT_S, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)SERVE_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32 << 10,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
     if (!*out)
         return fail_errno(error, "%s:%u can't be listened on", settings->host, settings->port);
     return OK;

@@ -262,6 +262,33 @@ static bool check_model(struct parser *parser, const char *model)
     return false;
 }
 
+/* NULL unless the whole body is one JSON value.  cJSON would pass over what follows it, and would
+ * cut a text at \u0000 or at an escape that is no number: both would change the request unseen. */
+static cJSON *parse_body(struct view body)
+{
+    const char *end = NULL;
+    for (size_t i = 0; i < body.len; i++) {
+        unsigned code;
+        if (body.data[i] == '\0')
+            return NULL;
+        if (body.data[i] != '\\' || ++i == body.len || body.data[i] != 'u')
+            continue;
+        char digits[5] = {0};
+        memcpy(digits, body.data + i + 1, body.len - i - 1 < 4 ? body.len - i - 1 : 4);
+        if (strspn(digits, "0123456789abcdefABCDEF") != 4 || sscanf(digits, "%x", &code) != 1 ||
+            code == 0)
+            return NULL;
+    }
+    cJSON *json = body.len ? cJSON_ParseWithLengthOpts(body.data, body.len, &end, false) : NULL;
+    while (json && end < body.data + body.len && strchr(" \t\r\n", *end))
+        end++;
+    if (json && end < body.data + body.len) {
+        cJSON_Delete(json);
+        return NULL;
+    }
+    return json;
+}
+
 bool api_parse(struct api_request *out, struct api_error *error, bool chat, struct view body,
                const char *model, struct arena *arena)
 {
@@ -270,10 +297,12 @@ bool api_parse(struct api_request *out, struct api_error *error, bool chat, stru
     *out = (struct api_request){.chat = chat, .sampling = sampling_default()};
     if (!utf8_valid(body))
         return refuse(&parser, NULL, "the body is not valid UTF-8");
-    cJSON *json = body.len ? cJSON_ParseWithLength(body.data, body.len) : NULL;
+    cJSON *json = parse_body(body);
     parser.json = json;
-    bool good = cJSON_IsObject(json) ||
-                refuse(&parser, NULL, "the body is not a JSON object (or nested too deep)");
+    bool good =
+        cJSON_IsObject(json) || refuse(&parser, NULL,
+                                       "the body is not one JSON object (or nested too deep, or "
+                                       "with a NUL character)");
     good = good && check_model(&parser, model) && check_unsupported(&parser) &&
            read_sampling(out, &parser) && read_stream(out, &parser) &&
            (chat ? read_messages(out, &parser) : read_prompt(out, &parser));

@@ -65,6 +65,9 @@ done <<'EOF'
 {"messages":[{"role":"user","content":"x"}],"stream_options":{"include_usage":true}}
 {"messages":[{"role":"user","content":"x"}],"stop":["",1]}
 {"messages":[{"role":"user","content":"\ud800"}]}
+{"messages":[{"role":"user","content":"x\u0000y"}]}
+{"messages":[{"role":"user","content":"x\uZZZZ"}]}
+{"messages":[{"role":"user","content":"x"}]} more
 EOF
 deep=$(printf '[%.0s' $(seq 50000))
 printf '{"messages":%s' "$deep" >"$work/deep"
@@ -74,6 +77,8 @@ expect "invalid UTF-8 is a 400" 400 "$(code_of "$url/v1/chat/completions" --data
 head -c 2000000 /dev/zero >"$work/large"
 expect "a body of 2 MB is a 413" 413 "$(code_of "$url/v1/completions" --data-binary "@$work/large")"
 expect "an unknown model is a 404" 404 "$(chat "{$user,\"model\":\"other\"}")"
+timeout 10 "$program" serve --model "$work/run" --port "${url##*:}" >/dev/null 2>"$work/taken"
+expect "a port in use is refused" 1 $?
 expect "an unknown path is a 404" 404 "$(code_of "$url/v2")"
 expect "a wrong method is a 405" 405 "$(code_of "$url/v1/chat/completions")"
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Measured: docs/notebook.md. */
-enum { SLAB_SLOTS_MAX = 384, BLOCK_BYTES = 1024 << 10, JOB_LANES = 96, JOBS_PER_THREAD = 8 };
+enum { BLOCK_BYTES = 1024 << 10, JOB_LANES = 96, JOBS_PER_THREAD = 8 };
 enum { LINE_BYTES = 64, FETCH_MAX = 64 };
 _Static_assert(2 * (int)BLOCK_BYTES <= (int)SCRATCH_SHARED_BYTES, "two blocks in shared scratch");
 
@@ -308,7 +308,7 @@ static void cut(struct gemm *gemm)
     gemm->job_panels =
         smaller(divide_up(panels, threads * JOBS_PER_THREAD), JOB_LANES / gemm->jobs.width);
     gemm->job_count = divide_up(panels, gemm->job_panels);
-    size_t slots = part_of(slots_of(gemm->form, product->depth), SLAB_SLOTS_MAX, 2);
+    size_t slots = part_of(slots_of(gemm->form, product->depth), kernels->slab_slots_max, 2);
     gemm->slab_depth = depth_of_slots(gemm->form, slots);
     gemm->block_lanes =
         part_of(gemm->shared.lanes, BLOCK_BYTES / (slots * sizeof(uint32_t)), gemm->shared.width);

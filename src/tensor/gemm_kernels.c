@@ -72,6 +72,9 @@ INLINE tile_vector tile_fma(tile_vector a, tile_vector b, tile_vector c)
 #endif
 /* clang-format on */
 enum { TILE_COLUMNS = TILE_LANES * TILE_VECTORS, FETCH_STEPS = 4 };
+/* A panel of columns stays in the first-level cache beside one of rows; where it is too wide for
+ * that, in the second-level one.  Measured: docs/notebook.md. */
+enum { SLAB_SLOTS_MAX = KERNEL_ISA >= 2 ? 384 : 256 };
 
 /* ---- tiles ---- */
 
@@ -278,11 +281,60 @@ INLINE void pack_lanes_column(uint32_t *out, size_t width, const struct panel_so
     }
 }
 
+#if KERNEL_ISA == 1
+/* The rows of an AVX2 tile, as four and two. */
+struct six {
+    __m128 four, two;
+};
+
+INLINE struct six load_six(const struct panel_source *source, enum slot_form form, size_t at)
+{
+    if (form == SLOT_F32) {
+        const float *x = (const float *)source->data + at;
+        return (struct six){_mm_loadu_ps(x), _mm_castsi128_ps(_mm_loadl_epi64(
+                                                 (const __m128i *)(const void *)(x + 4)))};
+    }
+    const uint16_t *x = (const uint16_t *)source->data + at;
+    __m128i four = _mm_loadl_epi64((const __m128i *)(const void *)x);
+    __m128i two = _mm_loadu_si32(x + 4), zero = _mm_setzero_si128();
+    return (struct six){_mm_castsi128_ps(_mm_unpacklo_epi16(zero, four)),
+                        _mm_castsi128_ps(_mm_unpacklo_epi16(zero, two))};
+}
+
+INLINE void store_six(uint32_t *out, struct six x)
+{
+    _mm_storeu_si128((__m128i *)(void *)out, _mm_castps_si128(x.four));
+    _mm_storel_epi64((__m128i *)(void *)(out + 4), _mm_castps_si128(x.two));
+}
+
+/* Whole pairs. */
+INLINE void pack_lanes_six(uint32_t *out, const struct panel_source *source, enum slot_form form)
+{
+    const size_t width = 6, stride = source->stride;
+    size_t at = source->depth * stride + source->lane;
+    if (form == SLOT_F32) {
+        for (size_t depth = 0; depth < source->count; depth++, at += stride, out += width)
+            store_six(out, load_six(source, form, at));
+        return;
+    }
+    for (size_t depth = 0; depth + 1 < source->count; depth += 2, at += 2 * stride) {
+        store_six(out, load_six(source, form, at + stride));
+        store_six(out + width, load_six(source, form, at));
+        out += 2 * width;
+    }
+}
+#endif
+
 INLINE void pack_lanes_run(uint32_t *out, size_t width, const struct panel_source *source,
                            enum slot_form form)
 {
-    for (size_t lane = 0; lane < width; lane += LANES)
-        pack_lanes_column(out, width, source, form, lane);
+#if KERNEL_ISA == 1
+    if (width == 6 && source->lanes >= 6 && form != SLOT_PAIR)
+        pack_lanes_six(out, source, form);
+    else
+#endif
+        for (size_t lane = 0; lane < width; lane += LANES)
+            pack_lanes_column(out, width, source, form, lane);
     size_t whole = form == SLOT_F32 ? source->count : source->count / 2 * 2;
     pack_slots(out, width, source, form, slots_for(form, whole), slots_for(form, source->count));
 }
@@ -486,6 +538,38 @@ INLINE void pack_depth_eight(uint32_t *out, const struct panel_source *source, e
 }
 #endif
 
+#if KERNEL_ISA == 1
+INLINE struct six lower_six(__m256 x)
+{
+    return (struct six){_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)};
+}
+
+/* Six lanes by eight words are turned. */
+INLINE void pack_depth_six(uint32_t *out, const struct panel_source *source, enum slot_form form,
+                           size_t words)
+{
+    const size_t width = 6, step = form == SLOT_WIDENED ? 2 * width : width;
+    const __m256 high = _mm256_castsi256_ps(_mm256_set1_epi32((int32_t)0xffff0000u));
+    size_t bytes = form == SLOT_F32 ? sizeof(float) : sizeof(uint16_t);
+    const char *row =
+        (const char *)source->data + (source->lane * source->stride + source->depth) * bytes;
+    for (size_t word = 0; word < words; word += 8, row += 8 * sizeof(uint32_t)) {
+        __m256 x[8];
+        for (size_t i = 0; i < 8; i++)
+            x[i] = i < width ? _mm256_loadu_ps(
+                                   (const float *)(const void *)(row + i * source->stride * bytes))
+                             : _mm256_setzero_ps();
+        transpose8(x);
+        for (size_t i = 0; i < 8; i++, out += step) {
+            store_six(out, lower_six(form == SLOT_WIDENED ? _mm256_and_ps(x[i], high) : x[i]));
+            if (form == SLOT_WIDENED)
+                store_six(out + width, lower_six(_mm256_castsi256_ps(
+                                           _mm256_slli_epi32(_mm256_castps_si256(x[i]), 16))));
+        }
+    }
+}
+#endif
+
 INLINE void pack_depth_runs(uint32_t *out, size_t width, const struct panel_source *source,
                             enum slot_form form)
 {
@@ -493,6 +577,10 @@ INLINE void pack_depth_runs(uint32_t *out, size_t width, const struct panel_sour
 #if KERNEL_ISA >= 2
     if (width == 8 && source->lanes >= 8)
         pack_depth_eight(out, source, form, words);
+    else
+#elif KERNEL_ISA == 1
+    if (width == 6 && source->lanes >= 6 && form != SLOT_PAIR)
+        pack_depth_six(out, source, form, words);
     else
 #endif
         for (size_t lane = 0; lane < width; lane += LANES)
@@ -718,6 +806,7 @@ extern const struct gemm_kernels KERNEL_NAME(gemm_kernels);
 const struct gemm_kernels KERNEL_NAME(gemm_kernels) = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
+    .slab_slots_max = SLAB_SLOTS_MAX,
     .pack = {pack_f32, pack_widened, pack_pair},
     .tile = multiply_tile,
 #if KERNEL_ISA == 3

@@ -57,6 +57,7 @@ enum { PACKED_COLUMNS = 32, PACKED_ROWS = 4 };
 
 struct gemm_kernels {
     size_t tile_rows, tile_columns;
+    size_t slab_slots_max; /* of the depth that is multiplied before the next part of it */
     void (*pack[3])(uint32_t *out, size_t width,
                     const struct panel_source *source); /* by slot_form */
     void (*tile)(const struct tile *tile);

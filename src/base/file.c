@@ -72,7 +72,8 @@ static bool write_all(int descriptor, const void *data, size_t len)
 status file_map(struct file_bytes *out, const char *path, struct error *error)
 {
     ASSERT(out && path && error);
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    /* Opening a pipe would wait for its writer. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat stat;
     if (descriptor < 0)
         return fail_errno(error, "%s: can't be opened", path);
@@ -268,6 +269,18 @@ bool folder_exists(const char *path)
     return stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode);
 }
 
+bool path_exists(const char *path)
+{
+    struct stat stat_;
+    return stat(path, &stat_) == 0;
+}
+
+bool folder_is_link(const char *path)
+{
+    struct stat stat_;
+    return folder_exists(path) && lstat(path, &stat_) == 0 && S_ISLNK(stat_.st_mode);
+}
+
 status file_size(uint64_t *out, const char *path, struct error *error)
 {
     struct stat stat_;
@@ -283,6 +296,8 @@ status folder_make(const char *path, struct error *error)
 {
     ASSERT(path && error);
     char copy[PATH_BYTES];
+    if (!*path)
+        return fail(error, ERR_USAGE, "a folder's path is empty");
     if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
         return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", path, PATH_BYTES);
     for (char *slash = strchr(copy + 1, '/');; slash = strchr(slash + 1, '/')) {
@@ -372,9 +387,14 @@ status folder_list(char ***out, size_t *count, const char *path, struct arena *a
     struct names names = {0};
     status result = OK;
     struct dirent *entry;
-    while (result == OK && (entry = readdir(folder)))
+    errno = 0;
+    while (result == OK && (entry = readdir(folder))) {
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
             result = add_name(&names, entry->d_name, arena, error);
+        errno = 0;
+    }
+    if (result == OK && errno)
+        result = fail_errno(error, "%s: can't be read", path);
     closedir(folder);
     if (result != OK)
         return result;

@@ -46,6 +46,8 @@ MUST_USE status file_truncate(const char *path, uint64_t len, struct error *erro
 
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
+bool path_exists(const char *path); /* as anything: file, folder, pipe, device */
+bool folder_is_link(const char *path);
 MUST_USE status file_size(uint64_t *out, const char *path, struct error *error);
 MUST_USE status folder_make(const char *path,
                             struct error *error); /* with its parents; there already is OK */

@@ -163,7 +163,10 @@ status options_help(struct buffer *out, const struct command_help *help, const s
         char left[80];
         snprintf(left, sizeof left, "--%s%s%s", table[i].name, table[i].value_name ? " " : "",
                  table[i].value_name ? table[i].value_name : "");
-        TRY(buffer_format(out, error, "  %-28s %s\n", left, table[i].help));
+        TRY(buffer_format(out, error, "  %-28s %s", left, table[i].help));
+        if (table[i].minimum != 0 || table[i].maximum != 0)
+            TRY(buffer_format(out, error, " [%.15g to %.15g]", table[i].minimum, table[i].maximum));
+        TRY(buffer_string(out, "\n", error));
     }
     TRY(buffer_format(out, error, "\nexample:\n%s\n", help->example));
     if (help->more)

@@ -40,6 +40,19 @@ bool cli_options(struct options_result *out, int *exit_status, const struct comm
     return true;
 }
 
+void cli_print_json_string(const char *text)
+{
+    putchar('"');
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+        if (*at == '"' || *at == '\\')
+            printf("\\%c", *at);
+        else if (*at < 0x20)
+            printf("\\u%04x", *at);
+        else
+            putchar(*at);
+    putchar('"');
+}
+
 int cli_threads(int64_t option)
 {
     if (option > 0)

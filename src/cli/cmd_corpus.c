@@ -12,19 +12,20 @@
 
 /* ---- build ---- */
 
-static void on_progress(void *context, double done_bytes, double total_bytes)
+static void on_progress(void *context, double done_bytes)
 {
-    (void)total_bytes;
     progress_update(context, done_bytes, NULL);
 }
 
 static void print_counts(const struct corpus_counts *counts, const char *out, bool json)
 {
     if (json) {
-        printf("{\"corpus\": \"%s\", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": "
+        printf("{\"corpus\": ");
+        cli_print_json_string(out);
+        printf(", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": "
                "%zu, \"held_out_bytes\": %llu, \"duplicates\": %zu, \"short\": %zu, \"refused\": "
                "%zu}\n",
-               out, counts->documents, (unsigned long long)counts->bytes, counts->held_out,
+               counts->documents, (unsigned long long)counts->bytes, counts->held_out,
                (unsigned long long)counts->held_out_bytes, counts->duplicates,
                counts->short_documents, counts->refused);
         return;
@@ -199,12 +200,17 @@ static int show(int argc, char **argv)
 
 int command_corpus(int argc, char **argv)
 {
+    char build_name[] = "corpus build", show_name[] = "corpus show"; /* for messages */
     const char *verb = argc > 1 ? argv[1] : "";
-    if (strcmp(verb, "build") == 0)
+    if (strcmp(verb, "build") == 0) {
+        argv[1] = build_name;
         return build(argc - 1, argv + 1);
-    if (strcmp(verb, "show") == 0)
+    }
+    if (strcmp(verb, "show") == 0) {
+        argv[1] = show_name;
         return show(argc - 1, argv + 1);
-    bool help = strcmp(verb, "--help") == 0;
+    }
+    bool help = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
     fprintf(help ? stdout : stderr,
             "usage: rodnik corpus build --out DIR [options] INPUT...\n"
             "       rodnik corpus show DIR\n\nrodnik corpus build --help tells more.\nexample:\n"

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "base/thread.h"
 #include "cli/cli_engine.h"
@@ -98,9 +99,10 @@ static status compress_all(double out[COMPRESSOR_COUNT], const char *run,
 static void print_json(const char *run, const struct eval_scores *scores,
                        const double packed[COMPRESSOR_COUNT])
 {
-    printf("{\"eval\": \"bits_per_byte\", \"run\": \"%s\", \"documents\": %zu, \"bytes\": %llu, "
-           "\"tokens\": %llu, \"value\": %.17g",
-           run, scores->all.documents, (unsigned long long)scores->all.bytes,
+    printf("{\"eval\": \"bits_per_byte\", \"run\": ");
+    cli_print_json_string(run);
+    printf(", \"documents\": %zu, \"bytes\": %llu, \"tokens\": %llu, \"value\": %.17g",
+           scores->all.documents, (unsigned long long)scores->all.bytes,
            (unsigned long long)scores->all.tokens, score_bits_per_byte(&scores->all));
     for (int i = 0; i <= CORPUS_EN; i++)
         if (scores->language[i].documents)
@@ -128,7 +130,7 @@ static void print_table(const struct eval_scores *scores, const double packed[CO
         if (isfinite(packed[i]))
             printf("  %-12s %.4f\n", compressors[i].name, packed[i]);
         else
-            printf("  %-12s %s is not installed\n", compressors[i].name,
+            printf("  %-12s not measured (is %s installed?)\n", compressors[i].name,
                    compressors[i].arguments[0]);
     }
 }
@@ -172,8 +174,10 @@ static status run_eval(const struct eval_settings *settings, struct error *error
         result = eval_corpus(&scores, &job, error);
         progress_end(&progress, result == OK ? (double)scores.all.bytes : 0);
     }
-    if (result == OK)
-        result = compress_all(packed, settings->run, corpus, (double)scores.all.bytes, error);
+    struct error packing = {0}; /* must not lose what was measured */
+    if (result == OK &&
+        compress_all(packed, settings->run, corpus, (double)scores.all.bytes, &packing) != OK)
+        log_warning("no comparison with compressors: %s", packing.text);
     if (result == OK && settings->json)
         print_json(settings->run, &scores, packed);
     else if (result == OK)

@@ -76,6 +76,24 @@ done:
     return result;
 }
 
+/* Ratios are null where nothing was held out. */
+static void print_training_json(const struct training_job *job, const struct tokenizer *tokenizer,
+                                const struct packing *packing, double bytes_per_token,
+                                double characters_per_token)
+{
+    printf("{\"tokenizer\": ");
+    cli_print_json_string(job->out);
+    printf(", \"vocabulary\": %u, \"merges\": %u, \"train_seconds\": %.3f, "
+           "\"held_out_bytes\": %llu, ",
+           tokenizer_vocabulary(tokenizer), tokenizer_merge_count(tokenizer), packing->train_s,
+           (unsigned long long)packing->bytes);
+    if (packing->tokens)
+        printf("\"bytes_per_token\": %.4f, \"characters_per_token\": %.4f}\n", bytes_per_token,
+               characters_per_token);
+    else
+        printf("\"bytes_per_token\": null, \"characters_per_token\": null}\n");
+}
+
 static void print_training(const struct training_job *job, const struct tokenizer *tokenizer,
                            const struct packing *packing, bool json)
 {
@@ -83,12 +101,7 @@ static void print_training(const struct training_job *job, const struct tokenize
     double bytes_per_token = (double)packing->bytes / tokens;
     double characters_per_token = (double)packing->characters / tokens;
     if (json)
-        printf("{\"tokenizer\": \"%s\", \"vocabulary\": %u, \"merges\": %u, \"train_seconds\": "
-               "%.3f, \"held_out_bytes\": %llu, \"bytes_per_token\": %.4f, "
-               "\"characters_per_token\": %.4f}\n",
-               job->out, tokenizer_vocabulary(tokenizer), tokenizer_merge_count(tokenizer),
-               packing->train_s, (unsigned long long)packing->bytes, bytes_per_token,
-               characters_per_token);
+        print_training_json(job, tokenizer, packing, bytes_per_token, characters_per_token);
     else
         printf("%s: %u tokens, trained in %.1f s; on %.2f MB held out %.2f bytes or %.2f "
                "characters a token\n",
@@ -382,14 +395,19 @@ static void print_summary(const char *path, const struct tokenizer *tokenizer, b
         longest = bytes.len > longest ? bytes.len : longest;
         count_token(&kinds, bytes);
     }
-    printf(json ? "{\"tokenizer\": \"%s\", \"vocabulary\": %u, \"merges\": %u, \"special\": %u, "
+    if (json) {
+        printf("{\"tokenizer\": ");
+        cli_print_json_string(path);
+    } else
+        printf("%s", path);
+    printf(json ? ", \"vocabulary\": %u, \"merges\": %u, \"special\": %u, "
                   "\"cyrillic\": %u, \"latin\": %u, \"other_scripts\": %u, \"without_letters\": "
                   "%u, \"parts_of_characters\": %u, \"longest_bytes\": %zu}\n"
-                : "%s: %u tokens, %u merges, %u special tokens\ncyrillic %u, latin %u, other "
+                : ": %u tokens, %u merges, %u special tokens\ncyrillic %u, latin %u, other "
                   "scripts %u, without letters %u, parts of characters %u\nlongest token %zu "
                   "bytes\n",
-           path, vocabulary, tokenizer_merge_count(tokenizer), specials, kinds.cyrillic,
-           kinds.latin, kinds.other, kinds.without_letters, kinds.parts, longest);
+           vocabulary, tokenizer_merge_count(tokenizer), specials, kinds.cyrillic, kinds.latin,
+           kinds.other, kinds.without_letters, kinds.parts, longest);
 }
 
 static status print_tokens(const struct tokenizer *tokenizer, bool all, struct error *error)

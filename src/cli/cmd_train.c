@@ -60,7 +60,9 @@ static void print_result(const struct train_result *result, const char *run, boo
     bool validated = result->validation_bits_per_byte >= 0;
     sha256_hex(hex, &result->state);
     if (json) {
-        printf("{\"run\": \"%s\", \"step\": %lld, \"steps\": %lld, \"interrupted\": %s", run,
+        printf("{\"run\": ");
+        cli_print_json_string(run);
+        printf(", \"step\": %lld, \"steps\": %lld, \"interrupted\": %s",
                (long long)result->steps_done, (long long)result->steps,
                result->interrupted ? "true" : "false");
         print_number("loss", result->loss, true);

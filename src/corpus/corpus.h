@@ -35,7 +35,7 @@ struct corpus_counts {
     size_t duplicates, short_documents, refused; /* left out */
 };
 
-typedef void corpus_progress(void *context, double done_bytes, double total_bytes);
+typedef void corpus_progress(void *context, double done_bytes);
 
 struct corpus_job {
     struct corpus_settings settings;

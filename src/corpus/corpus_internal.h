@@ -38,7 +38,7 @@ struct gathering {
     struct refusal refused[REFUSALS_LISTED_MAX];
     size_t refused_count; /* may exceed what is listed */
     size_t files;
-    double done_bytes, total_bytes;
+    double done_bytes;
 };
 
 /* Reads all inputs; what can't be read is refused by name.  Fails only for memory, limits and

@@ -208,6 +208,8 @@ static status gather_file(struct gathering *gathering, const char *path, const c
         return gathering_refuse(gathering, path,
                                 "is of an unknown kind (known: .txt .md .jsonl, also .gz .zst .xz)",
                                 error);
+    if (!file_exists(path))
+        return gathering_refuse(gathering, path, "is not a regular file", error);
     const char *reason = NULL;
     struct source_file file = {.path = path, .id = id};
     uint64_t size = 0;
@@ -220,7 +222,7 @@ static status gather_file(struct gathering *gathering, const char *path, const c
         return gathering_refuse(gathering, path, reason, error);
     gathering->files++;
     if (gathering->progress)
-        gathering->progress(gathering->context, gathering->done_bytes, gathering->total_bytes);
+        gathering->progress(gathering->context, gathering->done_bytes);
     return read(gathering, &file, error);
 }
 
@@ -249,33 +251,21 @@ static status gather_folder(struct gathering *gathering, const char *path, const
         char below[PATH_BYTES];
         if (names[i][0] == '.')
             continue;
-        TRY(path_join(below, sizeof below, path, names[i], error));
+        if (path_join(below, sizeof below, path, names[i], &local) != OK) {
+            TRY(gathering_refuse(gathering, path, "holds a name that is too long", error));
+            continue;
+        }
         const char *below_id =
             *id ? arena_format(gathering->arena, error, "%s/%s", id, names[i]) : names[i];
         if (!below_id)
             return error->code;
-        TRY(gather_entry(gathering, below, below_id, depth + 1, error));
+        if (folder_is_link(below)) /* it may lead back here */
+            TRY(gathering_refuse(gathering, below, "is a link to a folder; name the folder itself",
+                                 error));
+        else
+            TRY(gather_entry(gathering, below, below_id, depth + 1, error));
     }
     return OK;
-}
-
-static double total_bytes(const char *path, struct arena *arena, size_t depth)
-{
-    char **names;
-    size_t count;
-    uint64_t size = 0;
-    struct error error = {0};
-    if (!folder_exists(path))
-        return file_size(&size, path, &error) == OK ? (double)size : 0;
-    double total = 0;
-    if (depth > FOLDER_DEPTH_MAX || folder_list(&names, &count, path, arena, &error) != OK)
-        return 0;
-    for (size_t i = 0; i < count; i++) {
-        char below[PATH_BYTES];
-        if (path_join(below, sizeof below, path, names[i], &error) == OK)
-            total += total_bytes(below, arena, depth + 1);
-    }
-    return total;
 }
 
 static int compare_paths(const void *a, const void *b)
@@ -288,13 +278,11 @@ status gather(struct gathering *gathering, const char *const *inputs, size_t cou
 {
     const char **sorted;
     TRY_ALLOC(sorted, gathering->arena, count + 1, error);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         sorted[i] = inputs[i];
-        gathering->total_bytes += total_bytes(inputs[i], gathering->arena, 0);
-    }
     qsort(sorted, count, sizeof *sorted, compare_paths);
     for (size_t i = 0; i < count; i++) {
-        if (!folder_exists(sorted[i]) && !file_exists(sorted[i]))
+        if (!path_exists(sorted[i]))
             return fail(error, ERR_USAGE, "%s: there is no such file or folder", sorted[i]);
         const char *slash = strrchr(sorted[i], '/');
         const char *id = folder_exists(sorted[i]) ? "" : slash ? slash + 1 : sorted[i];

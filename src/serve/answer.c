@@ -24,7 +24,7 @@ status answer_error(struct buffer *out, const struct api_error *problem, struct 
         cJSON_AddStringToObject(inner, "param", problem->param);
     else
         cJSON_AddNullToObject(inner, "param");
-    cJSON_AddNumberToObject(inner, "code", problem->http);
+    cJSON_AddNullToObject(inner, "code");
     return print(out, json, "", "", error);
 }
 

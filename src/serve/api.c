@@ -150,6 +150,8 @@ static bool check_unsupported(struct parser *parser)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!is_neutral(field(parser, names[i])))
             return refuse(parser, names[i], "%s is not supported by this server", names[i]);
+    if (cJSON_IsNumber(field(parser, "logprobs"))) /* of completions: 0 asks for the token's own */
+        return refuse(parser, "logprobs", "logprobs is not supported by this server");
     static const char *const ones[] = {"n", "best_of"};
     for (size_t i = 0; i < sizeof ones / sizeof *ones; i++) {
         const cJSON *item = field(parser, ones[i]);

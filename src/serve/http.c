@@ -24,12 +24,15 @@ struct server {
 };
 
 /* One request on a connection. */
+enum { DROPPED_BYTES_MAX = 16 << 20 };
+
 struct exchange {
     struct arena *arena; /* of the request; the job takes it */
     struct buffer body;
     struct job *job;
     bool answered;
     bool stream;
+    size_t dropped; /* bytes of a body that is too large */
 };
 
 typedef struct MHD_Connection connection;
@@ -305,10 +308,15 @@ static enum MHD_Result on_request(void *context, connection *from, const char *u
         return *state ? MHD_YES : MHD_NO;
     }
     if (*part_len) {
-        status added = buffer_append(&exchange->body, part, *part_len, &error);
+        /* A client reads the answer only when its body has been taken, so what is too much is
+         * dropped; up to a limit. */
+        if (exchange->dropped || buffer_append(&exchange->body, part, *part_len, &error) != OK)
+            exchange->dropped += *part_len;
         *part_len = 0;
-        return added == OK ? MHD_YES : MHD_NO;
+        return exchange->dropped <= DROPPED_BYTES_MAX ? MHD_YES : MHD_NO;
     }
+    if (exchange->dropped)
+        return send_sentence(from, 413, "invalid_request_error", "the body is larger than 1 MiB");
     if (exchange->answered)
         return MHD_YES;
     return answer_request(from, context, exchange, url);

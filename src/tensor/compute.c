@@ -186,6 +186,7 @@ static status compute_fill(struct compute *compute, int threads, struct error *e
     compute->vector = kernels->vector;
     TRY(thread_pool_create(&compute->pool, threads, error));
     TRY(take_scratch(compute, error));
+    compute->block_bytes = BLOCK_BYTES_MAX;
     compute->dot_is_faster = measure_dot(compute->gemm);
     return OK;
 }

@@ -10,9 +10,8 @@
 #include <string.h>
 
 /* Measured: docs/notebook.md. */
-enum { BLOCK_BYTES = 1024 << 10, JOB_LANES = 96, JOBS_PER_THREAD = 8 };
+enum { JOB_LANES = 96, JOBS_PER_THREAD = 8 };
 enum { LINE_BYTES = 64, FETCH_MAX = 64 };
-_Static_assert(2 * (int)BLOCK_BYTES <= (int)SCRATCH_SHARED_BYTES, "two blocks in shared scratch");
 
 size_t slots_of(enum slot_form form, size_t depth)
 {
@@ -311,14 +310,15 @@ static void cut(struct gemm *gemm)
     size_t slots = part_of(slots_of(gemm->form, product->depth), kernels->slab_slots_max, 2);
     gemm->slab_depth = depth_of_slots(gemm->form, slots);
     gemm->block_lanes =
-        part_of(gemm->shared.lanes, BLOCK_BYTES / (slots * sizeof(uint32_t)), gemm->shared.width);
+        part_of(gemm->shared.lanes, gemm->compute->block_bytes / (slots * sizeof(uint32_t)),
+                gemm->shared.width);
 }
 
 static void run_blocks(struct gemm *gemm)
 {
     struct thread_pool *pool = gemm->compute->pool;
-    uint32_t *const halves[] = {gemm->compute->shared,
-                                (uint32_t *)gemm->compute->shared + BLOCK_BYTES / sizeof(uint32_t)};
+    uint32_t *const halves[] = {gemm->compute->shared, (uint32_t *)gemm->compute->shared +
+                                                           BLOCK_BYTES_MAX / sizeof(uint32_t)};
     gemm->now = block_at(gemm, 0, 0, halves[0]);
     parallel_for(pool, gemm->now.lanes, gemm->shared.width, pack_first_block, gemm);
     for (size_t i = 1; gemm->now.lanes; i++) {

@@ -251,6 +251,198 @@ void reference_swiglu_backward(struct array grad_gate_up, const float *grad_out,
         }
 }
 
+/* ---- attention ---- */
+
+enum { KEY_BLOCK = 64, HEAD_SIZE_MAX = 256 };
+
+static float chain_dot(const float *a, const float *b, size_t count)
+{
+    float sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum = fmaf(a[i], b[i], sum);
+    return sum;
+}
+
+struct query {              /* one query of one head, and where the keys lie that it sees */
+    size_t first, position; /* keys [first, position] */
+    size_t at, out_at;      /* of its elements, in query and in out */
+    size_t kv_at;           /* of key 0 of its head */
+    size_t log_sum_at;
+};
+
+static struct query query_of(const struct attention *shape, size_t sequence, size_t head,
+                             size_t query)
+{
+    size_t size = shape->head_size, row = sequence * shape->queries + query;
+    size_t position = shape->query_first + query, group = shape->heads / shape->kv_heads;
+    return (struct query){
+        .first = shape->first_key ? shape->first_key[sequence * shape->keys + position] : 0,
+        .position = position,
+        .at = row * shape->query_stride + head * size,
+        .out_at = (row * shape->heads + head) * size,
+        .kv_at = sequence * shape->kv_sequence_stride + head / group * size,
+        .log_sum_at = (sequence * shape->heads + head) * shape->queries + query};
+}
+
+/* Walks queries head by head, so that a key's gradient takes them in its written order. */
+#define EACH_QUERY(shape, query)                                                                   \
+    for (size_t s_ = 0; s_ < (shape)->sequences; s_++)                                             \
+        for (size_t h_ = 0; h_ < (shape)->heads; h_++)                                             \
+            for (size_t q_ = 0; q_ < (shape)->queries; q_++)                                       \
+                for (struct query query = query_of(shape, s_, h_, q_), *once_ = &query; once_;     \
+                     once_ = NULL)
+
+struct softmax { /* running */
+    float maximum, total;
+    float values[HEAD_SIZE_MAX];
+};
+
+static void attend_block(struct softmax *softmax, const struct attention *shape,
+                         const struct attention_inputs *in, const struct query *query, size_t block)
+{
+    float weights[KEY_BLOCK] = {0}, next = softmax->maximum;
+    float scale = 1.0f / sqrtf((float)shape->head_size);
+    size_t begin = query->first > block ? query->first : block;
+    size_t end = query->position + 1 < block + KEY_BLOCK ? query->position + 1 : block + KEY_BLOCK;
+    for (size_t j = begin; j < end; j++) {
+        const float *key = in->key + query->kv_at + j * shape->kv_stride;
+        weights[j - block] = chain_dot(in->query + query->at, key, shape->head_size) * scale;
+        next = next > weights[j - block] ? next : weights[j - block];
+    }
+    float change = math_exp(softmax->maximum - next);
+    for (size_t j = begin; j < end; j++)
+        weights[j - block] = math_exp(weights[j - block] - next);
+    softmax->total = fmaf(softmax->total, change, reference_lane_sum(weights, KEY_BLOCK));
+    softmax->maximum = next;
+    for (size_t d = 0; d < shape->head_size; d++) {
+        float sum = softmax->values[d] * change;
+        for (size_t j = begin; j < end; j++)
+            sum = fmaf(weights[j - block], in->value[query->kv_at + j * shape->kv_stride + d], sum);
+        softmax->values[d] = sum;
+    }
+}
+
+void reference_attention_forward(const struct attention *shape, struct array out, float *log_sum,
+                                 const struct attention_inputs *in)
+{
+    EACH_QUERY(shape, query)
+    {
+        struct softmax softmax = {.maximum = -INFINITY};
+        size_t block = query.first / KEY_BLOCK * KEY_BLOCK;
+        for (; block <= query.position; block += KEY_BLOCK)
+            attend_block(&softmax, shape, in, &query, block);
+        for (size_t d = 0; d < shape->head_size; d++)
+            reference_set(out, query.out_at + d, softmax.values[d] / softmax.total);
+        if (log_sum)
+            log_sum[query.log_sum_at] = softmax.maximum + math_log(softmax.total);
+    }
+}
+
+static void attend_backward(const struct attention *shape,
+                            const struct attention_gradients *gradients, const float *grad_out,
+                            const struct attention_inputs *in, const struct query *query,
+                            float log_sum, float grad_dot)
+{
+    float scale = 1.0f / sqrtf((float)shape->head_size);
+    const float *q = in->query + query->at;
+    for (size_t j = query->first; j <= query->position; j++) {
+        size_t kv = query->kv_at + j * shape->kv_stride;
+        float p = math_exp(chain_dot(q, in->key + kv, shape->head_size) * scale - log_sum);
+        float slope =
+            p * (chain_dot(grad_out, in->value + kv, shape->head_size) - grad_dot) * scale;
+        for (size_t d = 0; d < shape->head_size; d++) {
+            float *to_query = &gradients->grad_query[query->at + d];
+            float *to_key = &gradients->grad_key[kv + d];
+            float *to_value = &gradients->grad_value[kv + d];
+            *to_query = fmaf(slope, in->key[kv + d], *to_query);
+            *to_key = fmaf(slope, q[d], *to_key);
+            *to_value = fmaf(p, grad_out[d], *to_value);
+        }
+    }
+}
+
+static void clear_gradients(const struct attention *shape,
+                            const struct attention_gradients *gradients)
+{
+    size_t size = shape->head_size;
+    for (size_t row = 0; row < shape->sequences * shape->queries; row++)
+        memset(gradients->grad_query + row * shape->query_stride, 0,
+               shape->heads * size * sizeof(float));
+    for (size_t s = 0; s < shape->sequences; s++)
+        for (size_t key = 0; key < shape->keys; key++) {
+            size_t at = s * shape->kv_sequence_stride + key * shape->kv_stride;
+            memset(gradients->grad_key + at, 0, shape->kv_heads * size * sizeof(float));
+            memset(gradients->grad_value + at, 0, shape->kv_heads * size * sizeof(float));
+        }
+}
+
+void reference_attention_backward(const struct attention *shape,
+                                  const struct attention_gradients *gradients,
+                                  const float *grad_out, struct const_array out,
+                                  const float *log_sum, const struct attention_inputs *in)
+{
+    clear_gradients(shape, gradients);
+    EACH_QUERY(shape, query)
+    {
+        float lanes[LANES] = {0};
+        for (size_t d = 0; d < shape->head_size; d++)
+            lanes[d % LANES] = fmaf(grad_out[query.out_at + d],
+                                    reference_get(out, query.out_at + d), lanes[d % LANES]);
+        attend_backward(shape, gradients, grad_out + query.out_at, in, &query,
+                        log_sum[query.log_sum_at], lane_tree(lanes));
+    }
+}
+
+/* ---- loss ---- */
+
+size_t reference_cross_entropy_scratch_bytes(enum dtype type, size_t rows, size_t vocabulary)
+{
+    return rows * vocabulary * (sizeof(float) + (type == DTYPE_BF16 ? sizeof(uint16_t) : 0));
+}
+
+/* The logits of a row become their gradients, rounded to the operands' type. */
+static void softmax_row(const struct cross_entropy *in, float *z, struct array grads, size_t row,
+                        float *loss)
+{
+    uint32_t target = in->target[row];
+    bool learnt = target != TARGET_NONE;
+    float maximum = -INFINITY, wanted = learnt ? z[target] : 0;
+    for (size_t i = 0; i < in->vocabulary; i++)
+        maximum = maximum > z[i] ? maximum : z[i];
+    for (size_t i = 0; i < in->vocabulary; i++)
+        z[i] = math_exp(z[i] - maximum);
+    float total = reference_lane_sum(z, in->vocabulary);
+    *loss = learnt ? (math_log(total) + maximum) - wanted : 0;
+    float inverse = learnt ? 1.0f / total : 0;
+    for (size_t i = 0; i < in->vocabulary; i++) {
+        float share = z[i] * inverse;
+        reference_set(grads, row * in->vocabulary + i,
+                      (learnt && i == target ? share - 1 : share) * in->grad_scale);
+    }
+}
+
+void reference_cross_entropy(const struct cross_entropy *in, float *loss, float *grad_x,
+                             float *grad_head)
+{
+    size_t rows = in->rows, width = in->width, vocabulary = in->vocabulary;
+    enum dtype type = in->x.type;
+    float *logits = in->scratch;
+    struct array grads = {type == DTYPE_BF16 ? (void *)(logits + rows * vocabulary) : logits, type};
+    struct operand x = {in->x.data, type, width, false}, head = {in->head.data, type, width, true};
+    reference_product(
+        &(struct product){rows, vocabulary, width, x, head, logits, vocabulary, false, false});
+    for (size_t row = 0; row < rows; row++)
+        softmax_row(in, logits + row * vocabulary, grads, row, &loss[row]);
+    if (!grad_x)
+        return;
+    struct operand slopes = {grads.data, type, vocabulary, false};
+    head.transposed = false;
+    reference_product(
+        &(struct product){rows, width, vocabulary, slopes, head, grad_x, width, false, false});
+    slopes.transposed = true;
+    reference_product(
+        &(struct product){vocabulary, width, rows, slopes, x, grad_head, width, true, false});
+}
 /* ---- AdamW ---- */
 
 void reference_adamw(const struct adamw *settings, const struct adamw_state *state,

@@ -44,6 +44,20 @@ void reference_swiglu_forward(struct array out, const float *gate_up, size_t row
 void reference_swiglu_backward(struct array grad_gate_up, const float *grad_out,
                                const float *gate_up, size_t rows, size_t width);
 
+/* Arguments as of attention_forward and attention_backward. */
+void reference_attention_forward(const struct attention *shape, struct array out, float *log_sum,
+                                 const struct attention_inputs *in);
+void reference_attention_backward(const struct attention *shape,
+                                  const struct attention_gradients *gradients,
+                                  const float *grad_out, struct const_array out,
+                                  const float *log_sum, const struct attention_inputs *in);
+
+/* As cross_entropy; scratch: the logits of all rows, f32, and behind them, for operands in bf16,
+ * their gradients in bf16. */
+size_t reference_cross_entropy_scratch_bytes(enum dtype type, size_t rows, size_t vocabulary);
+void reference_cross_entropy(const struct cross_entropy *in, float *loss, float *grad_x,
+                             float *grad_head);
+
 void reference_adamw(const struct adamw *settings, const struct adamw_state *state,
                      const float *gradient, size_t count);
 /* settings->scratch as for muon_step */

@@ -168,12 +168,15 @@ struct attention_kernels {
 /* ---- the machine ---- */
 
 enum { SCRATCH_SHARED_BYTES = 16 << 20, SCRATCH_THREAD_BYTES = 1 << 20 };
+enum { BLOCK_BYTES_MAX = 1 << 20 }; /* measured: docs/notebook.md */
+_Static_assert(2 * (int)BLOCK_BYTES_MAX <= (int)SCRATCH_SHARED_BYTES, "two blocks fit");
 
 struct compute {
     struct thread_pool *pool;
     struct arena *arena;
     enum isa isa;
     bool dot_is_faster; /* bf16 products by the dot instruction */
+    size_t block_bytes; /* of a matrix product's shared side; tests make it smaller */
     const struct gemm_kernels *gemm;
     const struct row_kernels *row;
     const struct attention_kernels *attention;

@@ -38,7 +38,6 @@ static double measure_step_s(struct trainer *trainer, double budget_s)
     double seconds[MEASURED_STEPS_MAX];
     int count = 0;
     double started = time_monotonic_s();
-    trainer->recipe->steps = MEASURED_STEPS_MAX + 1;
     trainer_step(trainer); /* warms caches and pages */
     while (count < MEASURED_STEPS_MAX && !interrupt_requested() &&
            (count < MEASURED_STEPS_MIN || time_monotonic_s() - started < budget_s)) {
@@ -113,6 +112,8 @@ static status resume(struct loop *loop, struct error *error)
     bool found = false;
     TRY(checkpoint_load(&found, &checkpoint, loop->run.path, error));
     if (!found) {
+        if (trainer->recipe->minutes > 0) /* followers must know of it too */
+            trainer->recipe->steps = MEASURED_STEPS_MAX + 1;
         trainer_lead(trainer, ORDER_STATE);
         TRY(choose_steps(loop, error));
         TRY(trainer_reset(trainer, error));

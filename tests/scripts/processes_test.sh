@@ -56,6 +56,11 @@ many 4 --out "$work/parts" --steps 11 --threads 1 >/dev/null 2>&1
 same_state "2, then 4, then 1 end in the state of one" "$work/parts.out"
 
 # shellcheck disable=SC2086
+if many 2 recipes/tiny.ini --out "$work/timed" $settings --set train.steps=2 --set train.minutes=0.02 --threads 1 \
+    >"$work/timed.out" 2>&1; then passed "2 measure how many steps fit"
+else failed "2 that measure steps" "$(tail -n 1 "$work/timed.out")"; fi
+
+# shellcheck disable=SC2086
 if many 3 recipes/tiny.ini --out "$work/three" $settings >"$work/three.out" 2>&1; then failed "3 processes" "were accepted"
 elif grep -q "3 processes can't share train.shards = 4" "$work/three.out"; then passed "3 are refused with a sentence"
 else failed "3 processes" "$(head -n 1 "$work/three.out")"; fi

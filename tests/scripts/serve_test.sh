@@ -76,6 +76,8 @@ printf '{"messages":[{"role":"user","content":"\377\376"}]}' >"$work/bad"
 expect "invalid UTF-8 is a 400" 400 "$(code_of "$url/v1/chat/completions" --data-binary "@$work/bad")"
 head -c 2000000 /dev/zero >"$work/large"
 expect "a body of 2 MB is a 413" 413 "$(code_of "$url/v1/completions" --data-binary "@$work/large")"
+expect "a body of 2 MB in chunks is a 413" 413 "$(code_of "$url/v1/completions" -H 'Transfer-Encoding: chunked' --data-binary "@$work/large")"
+expect "logprobs of 0 is a 400" 400 "$(code_of "$url/v1/completions" -d '{"prompt":"a","logprobs":0}')"
 expect "an unknown model is a 404" 404 "$(chat "{$user,\"model\":\"other\"}")"
 timeout 10 "$program" serve --model "$work/run" --port "${url##*:}" >/dev/null 2>"$work/taken"
 expect "a port in use is refused" 1 $?

@@ -1,6 +1,4 @@
-/* Attention and the loss against plain loops that say what docs/numerics.md says, bit for bit on
- * every path. */
-#include "tensor/math.h"
+/* Attention and the loss against plain loops, bit for bit on every path. */
 #include "tensor/reference.h"
 #include "tensor_support.h"
 
@@ -53,128 +51,12 @@ static void pack_documents(struct data *data, size_t keys)
                 data->first_key[i] = (uint32_t)starts[s];
 }
 
-static float chain_dot(const float *a, const float *b)
-{
-    float sum = 0;
-    for (size_t d = 0; d < HEAD_SIZE; d++)
-        sum = fmaf(a[d], b[d], sum);
-    return sum;
-}
-
-static size_t first_of(const struct attention *shape, size_t sequence, size_t position)
-{
-    return shape->first_key ? shape->first_key[sequence * shape->keys + position] : 0;
-}
-
-struct row { /* one query of one head */
-    size_t sequence, head, query, position, first;
-    const float *q;
-    float log_sum;
-};
-
-static struct row row_of(const struct attention *shape, const struct data *data, size_t sequence,
-                         size_t head, size_t query)
-{
-    struct row row = {sequence, head, query, shape->query_first + query, 0, NULL, 0};
-    row.first = first_of(shape, sequence, row.position);
-    row.q = data->query + (sequence * shape->queries + query) * QUERY_WIDTH + head * HEAD_SIZE;
-    return row;
-}
-
-static size_t kv_at(const struct attention *shape, const struct row *row, size_t key)
-{
-    return row->sequence * shape->kv_sequence_stride + key * KV_WIDTH +
-           row->head / (HEADS / KV_HEADS) * HEAD_SIZE;
-}
-
-static void plain_row(const struct attention *shape, const struct data *data, const struct row *row,
-                      float *out, float *log_sum)
-{
-    float scale = 1.0f / sqrtf(HEAD_SIZE), maximum = -INFINITY, total = 0;
-    memset(out, 0, HEAD_SIZE * sizeof *out);
-    for (size_t block = row->first / 64 * 64; block <= row->position; block += 64) {
-        float weights[64] = {0}, lanes[16] = {0}, next = maximum;
-        size_t begin = row->first > block ? row->first : block;
-        size_t end = row->position + 1 < block + 64 ? row->position + 1 : block + 64;
-        for (size_t j = begin; j < end; j++) {
-            weights[j - block] = chain_dot(row->q, data->key + kv_at(shape, row, j)) * scale;
-            next = next > weights[j - block] ? next : weights[j - block];
-        }
-        float factor = math_exp(maximum - next);
-        for (size_t j = begin; j < end; j++)
-            weights[j - block] = math_exp(weights[j - block] - next);
-        for (size_t j = 0; j < 64; j++)
-            lanes[j % 16] = lanes[j % 16] + weights[j];
-        for (int half = 8; half; half /= 2)
-            for (int j = 0; j < half; j++)
-                lanes[j] = lanes[j] + lanes[j + half];
-        total = fmaf(total, factor, lanes[0]);
-        maximum = next;
-        for (size_t d = 0; d < HEAD_SIZE; d++) {
-            float sum = out[d] * factor;
-            for (size_t j = begin; j < end; j++)
-                sum = fmaf(weights[j - block], data->value[kv_at(shape, row, j) + d], sum);
-            out[d] = sum;
-        }
-    }
-    for (size_t d = 0; d < HEAD_SIZE; d++)
-        out[d] = out[d] / total;
-    *log_sum = maximum + math_log(total);
-}
-
-static void plain_forward(const struct attention *shape, struct data *data)
-{
-    for (size_t s = 0; s < SEQUENCES; s++)
-        for (size_t h = 0; h < HEADS; h++)
-            for (size_t i = 0; i < shape->queries; i++) {
-                struct row row = row_of(shape, data, s, h, i);
-                plain_row(shape, data, &row,
-                          data->out[1] + (s * shape->queries + i) * QUERY_WIDTH + h * HEAD_SIZE,
-                          &data->log_sum[1][(s * HEADS + h) * shape->queries + i]);
-            }
-}
-
-static void plain_backward_row(const struct attention *shape, struct data *data,
-                               const struct row *row)
-{
-    size_t at = (row->sequence * shape->queries + row->query) * QUERY_WIDTH + row->head * HEAD_SIZE;
-    const float *grad_out = data->grad_out + at;
-    float scale = 1.0f / sqrtf(HEAD_SIZE), lanes[16] = {0};
-    float log_sum =
-        data->log_sum[1][(row->sequence * HEADS + row->head) * shape->queries + row->query];
-    for (size_t d = 0; d < HEAD_SIZE; d++)
-        lanes[d % 16] = fmaf(grad_out[d], data->out[1][at + d], lanes[d % 16]);
-    for (int half = 8; half; half /= 2)
-        for (int j = 0; j < half; j++)
-            lanes[j] = lanes[j] + lanes[j + half];
-    for (size_t j = row->first; j <= row->position; j++) {
-        size_t kv = kv_at(shape, row, j);
-        float p = math_exp(chain_dot(row->q, data->key + kv) * scale - log_sum);
-        float slope = p * (chain_dot(grad_out, data->value + kv) - lanes[0]) * scale;
-        for (size_t d = 0; d < HEAD_SIZE; d++) {
-            data->grad_query[1][at + d] =
-                fmaf(slope, data->key[kv + d], data->grad_query[1][at + d]);
-            data->grad_key[1][kv + d] = fmaf(slope, row->q[d], data->grad_key[1][kv + d]);
-            data->grad_value[1][kv + d] = fmaf(p, grad_out[d], data->grad_value[1][kv + d]);
-        }
-    }
-}
-
-static void plain_backward(const struct attention *shape, struct data *data)
-{
-    for (size_t s = 0; s < SEQUENCES; s++)
-        for (size_t h = 0; h < HEADS; h++)
-            for (size_t i = 0; i < shape->queries; i++) {
-                struct row row = row_of(shape, data, s, h, i);
-                plain_backward_row(shape, data, &row);
-            }
-}
-
 static void compare_forward(const struct machines *machines, const struct attention *shape,
                             struct data *data)
 {
     struct attention_inputs in = {data->query, data->key, data->value};
-    plain_forward(shape, data);
+    reference_attention_forward(shape, (struct array){data->out[1], DTYPE_F32}, data->log_sum[1],
+                                &in);
     for (size_t m = 0; m < machines->count; m++) {
         attention_forward(machines->list[m], shape, (struct array){data->out[0], DTYPE_F32},
                           data->log_sum[0], &in);
@@ -219,8 +101,13 @@ static void backward_equals_plain_loops(void **state)
             struct attention_inputs in = {data->query, data->key, data->value};
             struct attention_gradients grad = {data->grad_query[0], data->grad_key[0],
                                                data->grad_value[0]};
-            plain_forward(&shape, data);
-            plain_backward(&shape, data);
+            struct attention_gradients expected = {data->grad_query[1], data->grad_key[1],
+                                                   data->grad_value[1]};
+            reference_attention_forward(&shape, (struct array){data->out[1], DTYPE_F32},
+                                        data->log_sum[1], &in);
+            reference_attention_backward(&shape, &expected, data->grad_out,
+                                         (struct const_array){data->out[1], DTYPE_F32},
+                                         data->log_sum[1], &in);
             for (size_t m = 0; m < machines.count; m++) {
                 attention_backward(machines.list[m], &shape, &grad, data->grad_out,
                                    (struct const_array){data->out[1], DTYPE_F32}, data->log_sum[1],
@@ -244,92 +131,67 @@ enum { ROWS = 300, WIDTH = 64, VOCABULARY = 517 };
 
 struct loss_data {
     float x[ROWS * WIDTH], head[VOCABULARY * WIDTH], loss[2][ROWS];
+    uint16_t x_half[ROWS * WIDTH], head_half[VOCABULARY * WIDTH];
     float grad_x[2][ROWS * WIDTH], grad_head[2][VOCABULARY * WIDTH];
-    float logits[ROWS * VOCABULARY];
     uint32_t target[ROWS];
+    void *scratch;
 };
 
-static void plain_softmax(struct loss_data *data, size_t row, float grad_scale)
+static struct loss_data *make_loss_data(void)
 {
-    float *z = data->logits + row * VOCABULARY, maximum = -INFINITY, lanes[16] = {0};
-    uint32_t target = data->target[row];
-    for (size_t i = 0; i < VOCABULARY; i++)
-        maximum = maximum > z[i] ? maximum : z[i];
-    float wanted = target == TARGET_NONE ? 0 : z[target];
-    for (size_t i = 0; i < VOCABULARY; i++) {
-        z[i] = math_exp(z[i] - maximum);
-        lanes[i % 16] = lanes[i % 16] + z[i];
-    }
-    for (int half = 8; half; half /= 2)
-        for (int j = 0; j < half; j++)
-            lanes[j] = lanes[j] + lanes[j + half];
-    bool learnt = target != TARGET_NONE;
-    data->loss[1][row] = learnt ? (math_log(lanes[0]) + maximum) - wanted : 0;
-    float inverse = learnt ? 1.0f / lanes[0] : 0;
-    for (size_t i = 0; i < VOCABULARY; i++)
-        z[i] = (z[i] * inverse - (learnt && i == target ? 1 : 0)) * grad_scale;
+    struct loss_data *data = calloc(1, sizeof *data);
+    struct random_key key = {4, RANDOM_TEST, 0};
+    assert_non_null(data);
+    data->scratch = malloc(reference_cross_entropy_scratch_bytes(DTYPE_BF16, ROWS, VOCABULARY));
+    assert_non_null(data->scratch);
+    assert_true(cross_entropy_scratch_bytes(DTYPE_BF16, VOCABULARY) <=
+                reference_cross_entropy_scratch_bytes(DTYPE_BF16, ROWS, VOCABULARY));
+    fill_uniform(data->x, ROWS * WIDTH, 2, 1);
+    fill_uniform(data->head, VOCABULARY * WIDTH, 1, 2);
+    for (size_t i = 0; i < ROWS * WIDTH; i++)
+        data->x_half[i] = bf16_from_f32(data->x[i]);
+    for (size_t i = 0; i < VOCABULARY * WIDTH; i++)
+        data->head_half[i] = bf16_from_f32(data->head[i]);
+    for (size_t i = 0; i < ROWS; i++)
+        data->target[i] = i % 7 == 3 ? TARGET_NONE : (uint32_t)random_below(key, i, VOCABULARY);
+    return data;
 }
 
-static void plain_loss(struct loss_data *data, float grad_scale)
+static void check_loss(const struct machines *machines, struct loss_data *data, enum dtype type)
 {
-    struct product logits = {.rows = ROWS,
-                             .columns = VOCABULARY,
-                             .depth = WIDTH,
-                             .a = {data->x, DTYPE_F32, WIDTH, false},
-                             .b = {data->head, DTYPE_F32, WIDTH, true},
-                             .out = data->logits,
-                             .out_stride = VOCABULARY};
-    reference_product(&logits);
-    for (size_t row = 0; row < ROWS; row++)
-        plain_softmax(data, row, grad_scale);
-    struct product to_x = {.rows = ROWS,
-                           .columns = WIDTH,
-                           .depth = VOCABULARY,
-                           .a = {data->logits, DTYPE_F32, VOCABULARY, false},
-                           .b = {data->head, DTYPE_F32, WIDTH, false},
-                           .out = data->grad_x[1],
-                           .out_stride = WIDTH};
-    reference_product(&to_x);
-    struct product to_head = {.rows = VOCABULARY,
-                              .columns = WIDTH,
-                              .depth = ROWS,
-                              .a = {data->logits, DTYPE_F32, VOCABULARY, true},
-                              .b = {data->x, DTYPE_F32, WIDTH, false},
-                              .out = data->grad_head[1],
-                              .out_stride = WIDTH,
-                              .accumulate = true};
-    reference_product(&to_head);
+    bool half = type == DTYPE_BF16;
+    struct cross_entropy in = {.rows = ROWS,
+                               .width = WIDTH,
+                               .vocabulary = VOCABULARY,
+                               .x = {half ? (void *)data->x_half : data->x, type},
+                               .head = {half ? (void *)data->head_half : data->head, type},
+                               .target = data->target,
+                               .grad_scale = 0.01f,
+                               .scratch = data->scratch};
+    memset(data->grad_head[1], 0, sizeof data->grad_head[1]);
+    reference_cross_entropy(&in, data->loss[1], data->grad_x[1], data->grad_head[1]);
+    for (size_t m = 0; m < machines->count; m++) {
+        memset(data->grad_head[0], 0, sizeof data->grad_head[0]);
+        cross_entropy(machines->list[m], &in, data->loss[0], data->grad_x[0], data->grad_head[0]);
+        check_equal(data->loss[0], data->loss[1], ROWS, "loss", machines->list[m]);
+        check_equal(data->grad_x[0], data->grad_x[1], ROWS * WIDTH, "grad_x", machines->list[m]);
+        check_equal(data->grad_head[0], data->grad_head[1], VOCABULARY * WIDTH, "grad_head",
+                    machines->list[m]);
+        cross_entropy(machines->list[m], &in, data->loss[0], NULL, NULL);
+        check_equal(data->loss[0], data->loss[1], ROWS, "loss alone", machines->list[m]);
+    }
 }
 
 static void the_loss_and_its_gradients_equal_plain_loops(void **state)
 {
     (void)state;
     struct machines machines;
-    struct loss_data *data = calloc(1, sizeof *data);
-    struct random_key key = {4, RANDOM_TEST, 0};
-    void *scratch = malloc(cross_entropy_scratch_bytes(DTYPE_F32, VOCABULARY));
-    assert_true(data && scratch);
-    fill_uniform(data->x, ROWS * WIDTH, 2, 1);
-    fill_uniform(data->head, VOCABULARY * WIDTH, 1, 2);
-    for (size_t i = 0; i < ROWS; i++)
-        data->target[i] = i % 7 == 3 ? TARGET_NONE : (uint32_t)random_below(key, i, VOCABULARY);
-    plain_loss(data, 0.01f);
+    struct loss_data *data = make_loss_data();
     machines_create(&machines);
-    for (size_t m = 0; m < machines.count; m++) {
-        struct cross_entropy in = {
-            ROWS,         WIDTH, VOCABULARY, {data->x, DTYPE_F32}, {data->head, DTYPE_F32},
-            data->target, 0.01f, scratch};
-        memset(data->grad_head[0], 0, sizeof data->grad_head[0]);
-        cross_entropy(machines.list[m], &in, data->loss[0], data->grad_x[0], data->grad_head[0]);
-        check_equal(data->loss[0], data->loss[1], ROWS, "loss", machines.list[m]);
-        check_equal(data->grad_x[0], data->grad_x[1], ROWS * WIDTH, "grad_x", machines.list[m]);
-        check_equal(data->grad_head[0], data->grad_head[1], VOCABULARY * WIDTH, "grad_head",
-                    machines.list[m]);
-        cross_entropy(machines.list[m], &in, data->loss[0], NULL, NULL);
-        check_equal(data->loss[0], data->loss[1], ROWS, "loss alone", machines.list[m]);
-    }
+    check_loss(&machines, data, DTYPE_F32);
+    check_loss(&machines, data, DTYPE_BF16);
     machines_destroy(&machines);
-    free(scratch);
+    free(data->scratch);
     free(data);
 }
 

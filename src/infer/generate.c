@@ -121,9 +121,8 @@ status piece_stream_add(struct piece_stream *stream, struct buffer *out, struct 
     ASSERT(stream->pending_len + bytes.len <= PIECE_PENDING_BYTES);
     if (stream->stopped)
         return OK;
-    if (bytes.len)
-        memcpy(stream->pending + stream->pending_len, bytes.data, bytes.len);
-    stream->pending_len += bytes.len;
+    for (size_t i = 0; i < bytes.len; i++) /* a NUL would end the text for many readers */
+        stream->pending[stream->pending_len++] = bytes.data[i] ? bytes.data[i] : '\xff';
     size_t ready = stream->pending_len;
     if (find_stop(stream))
         ready = stream->pending_len;

@@ -244,6 +244,8 @@ static status run_job(struct worker *worker, struct job *job, struct writing *wr
     tokens_destroy(&prompt);
     if (result != OK)
         return result;
+    if (is_cancelled(job)) /* a cut answer must not look like a whole one */
+        return fail(&writing->error, ERR_INTERRUPTED, "the server is stopping");
     pthread_mutex_lock(&worker->lock);
     result = append_end(job, writing, &generation);
     worker->healthy = worker->healthy || generation.completion_tokens > 0;

@@ -79,6 +79,19 @@ static void stream(char *out, const char *const *pieces, const char *const *stop
     buffer_destroy(&text);
 }
 
+static void a_nul_is_shown_as_what_cant_be_shown(void **state)
+{
+    (void)state;
+    struct piece_stream stream = {0};
+    struct buffer text;
+    struct error error = {0};
+    buffer_create(&text, 1000);
+    assert_ok(piece_stream_add(&stream, &text, (struct view){"a\0b", 3}, true, &error), error);
+    assert_string_equal(text.data, "a\xef\xbf\xbd"
+                                   "b");
+    buffer_destroy(&text);
+}
+
 static void text_is_valid_and_stops_where_it_must(void **state)
 {
     (void)state;
@@ -117,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sampling_keeps_its_rules),
         cmocka_unit_test(bad_settings_are_named),
+        cmocka_unit_test(a_nul_is_shown_as_what_cant_be_shown),
         cmocka_unit_test(text_is_valid_and_stops_where_it_must),
         cmocka_unit_test(loops_are_found_and_prose_is_not),
     };

@@ -93,7 +93,10 @@ static int build(int argc, char **argv)
         print_counts(&counts, job.out, json);
         return 0;
     }
-    return cli_fail("corpus build", &error);
+    int code = cli_fail("corpus build", &error);
+    if (error.code == ERR_INTERRUPTED)
+        fprintf(stderr, "nothing was written; the same command begins again\n");
+    return code;
 }
 
 /* ---- show ---- */

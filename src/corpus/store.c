@@ -397,6 +397,13 @@ status corpus_open(struct corpus **out, const char *folder, struct arena *arena,
 {
     ASSERT(out && folder && arena && error);
     struct corpus *corpus;
+    char manifest[PATH_BYTES];
+    TRY(path_join(manifest, sizeof manifest, folder, "manifest.json", error));
+    if (!file_exists(manifest))
+        return fail(error, ERR_FORMAT,
+                    "%s: is not a corpus folder, manifest.json is missing (rodnik corpus build "
+                    "makes one)",
+                    folder);
     TRY_ALLOC(corpus, arena, 1, error);
     corpus->folder = arena_string(arena, folder, error);
     if (!corpus->folder)

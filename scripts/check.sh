@@ -81,9 +81,9 @@ for suite in $suites; do
     clang) unit clang build/variants/clang CC=clang ;;
     address) ASAN_OPTIONS=detect_leaks=1 unit address build/variants/address SAN=address ;;
     thread) unit thread build/variants/thread SAN=thread ;;
-    fuzz) scripts/fuzz.sh replay >"$logs/fuzz.log" 2>&1; count "$logs/fuzz.log"; grep -vE '^ok ' "$logs/fuzz.log" | head -30; echo "fuzz: done" ;;
+    fuzz) scripts/fuzz.sh replay >"$logs/fuzz.log" 2>&1 || grep -q '^FAILED ' "$logs/fuzz.log" || echo "FAILED fuzz: does not build" >>"$logs/fuzz.log"; count "$logs/fuzz.log"; grep -vE '^ok ' "$logs/fuzz.log" | head -30; echo "fuzz: done" ;;
     scripts) shell_tests ;;
-    exact) scripts/exact.sh short >"$logs/exact.log" 2>&1; count "$logs/exact.log"; grep -vE '^ok ' "$logs/exact.log" ;;
+    exact) scripts/exact.sh short >"$logs/exact.log" 2>&1 || grep -q '^FAILED ' "$logs/exact.log" || echo "FAILED exact: ended early" >>"$logs/exact.log"; count "$logs/exact.log"; grep -vE '^ok ' "$logs/exact.log" ;;
     *) echo "there is no suite '$suite'"; failed=$((failed + 1)) ;;
     esac
 done

@@ -359,7 +359,6 @@ INLINE void pack_lanes_whole(uint32_t *out, size_t width, size_t panel,
     size_t depths = form == SLOT_F32 ? source->count : source->count / 2 * 2;
     size_t step = form == SLOT_F32 ? 1 : 2, lanes = width < LANES ? LANES : width;
     for (size_t depth = 0; depth < depths; depth += step, at += step * source->stride) {
-        UNROLL
         for (size_t lane = 0; lane < lanes; lane += LANES) {
             v16 even = load_lanes(source, form, at + lane, LANES);
             v16 odd = form == SLOT_F32

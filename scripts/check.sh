@@ -21,6 +21,14 @@ one() { # a check that is a single test: one NAME COMMAND...
     else failed=$((failed + 1)); echo "FAILED $name"; head -40 "$logs/$name.log"; fi
 }
 
+many() { # a command that prints "ok ..." and "FAILED ..." lines: many NAME COMMAND...
+    local name=$1 log="$logs/$1.log"; shift
+    "$@" >"$log" 2>&1 || grep -q '^FAILED ' "$log" || echo "FAILED $name: ended early, see above" >>"$log"
+    count "$log"
+    grep -vE '^ok ' "$log" | tail -30
+    echo "$name: done"
+}
+
 run_program() { # PROGRAM LOG: cmocka reports failed tests twice, at the place and in the list; the list is cut off
     local status
     timeout 300 "$1" >"$2.raw" 2>&1 </dev/null
@@ -81,9 +89,9 @@ for suite in $suites; do
     clang) unit clang build/variants/clang CC=clang ;;
     address) ASAN_OPTIONS=detect_leaks=1 unit address build/variants/address SAN=address ;;
     thread) unit thread build/variants/thread SAN=thread ;;
-    fuzz) scripts/fuzz.sh replay >"$logs/fuzz.log" 2>&1 || grep -q '^FAILED ' "$logs/fuzz.log" || echo "FAILED fuzz: does not build" >>"$logs/fuzz.log"; count "$logs/fuzz.log"; grep -vE '^ok ' "$logs/fuzz.log" | head -30; echo "fuzz: done" ;;
+    fuzz) many fuzz scripts/fuzz.sh replay ;;
     scripts) shell_tests ;;
-    exact) scripts/exact.sh short >"$logs/exact.log" 2>&1 || grep -q '^FAILED ' "$logs/exact.log" || echo "FAILED exact: ended early" >>"$logs/exact.log"; count "$logs/exact.log"; grep -vE '^ok ' "$logs/exact.log" ;;
+    exact) many exact scripts/exact.sh short ;;
     *) echo "there is no suite '$suite'"; failed=$((failed + 1)) ;;
     esac
 done

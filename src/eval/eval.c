@@ -131,7 +131,7 @@ static status score_all(struct eval_scores *out, struct scoring *scoring, struct
         score_batch(scoring);
     if (scoring->scores.all.documents == 0)
         return fail(error, ERR_CONFLICT,
-                    "the corpus holds no document out: build it from more of them, or with a "
+                    "the corpus holds no document out: build it from more texts, or with a "
                     "larger --held-out, or name another one with --corpus");
     *out = scoring->scores;
     return OK;

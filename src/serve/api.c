@@ -270,15 +270,13 @@ static cJSON *parse_body(struct view body)
 {
     const char *end = NULL;
     for (size_t i = 0; i < body.len; i++) {
-        unsigned code;
         if (body.data[i] == '\0')
             return NULL;
         if (body.data[i] != '\\' || ++i == body.len || body.data[i] != 'u')
             continue;
         char digits[5] = {0};
         memcpy(digits, body.data + i + 1, body.len - i - 1 < 4 ? body.len - i - 1 : 4);
-        if (strspn(digits, "0123456789abcdefABCDEF") != 4 || sscanf(digits, "%x", &code) != 1 ||
-            code == 0)
+        if (strspn(digits, "0123456789abcdefABCDEF") != 4 || strcmp(digits, "0000") == 0)
             return NULL;
     }
     cJSON *json = body.len ? cJSON_ParseWithLengthOpts(body.data, body.len, &end, false) : NULL;

@@ -23,9 +23,9 @@ struct server {
     struct arena *arena;
 };
 
-/* One request on a connection. */
 enum { DROPPED_BYTES_MAX = 16 << 20 };
 
+/* One request on a connection. */
 struct exchange {
     struct arena *arena; /* of the request; the job takes it */
     struct buffer body;

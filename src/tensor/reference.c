@@ -443,6 +443,7 @@ void reference_cross_entropy(const struct cross_entropy *in, float *loss, float 
     reference_product(
         &(struct product){vocabulary, width, rows, slopes, x, grad_head, width, true, false});
 }
+
 /* ---- AdamW ---- */
 
 void reference_adamw(const struct adamw *settings, const struct adamw_state *state,

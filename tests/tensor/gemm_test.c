@@ -141,6 +141,8 @@ static void symmetric_results_have_the_bits_of_whole_ones(void **state)
     struct machines machines;
     struct arrays x = make_arrays();
     machines_create(&machines);
+    for (size_t m = 0; m < machines.count; m++)
+        machines.list[m]->block_bytes = 24 << 10; /* the largest has several blocks */
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
             struct product product = make_product(&x, shapes[s], 0, (enum dtype)type);

@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include "base/string.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,29 +20,12 @@ void log_setup(struct log_settings wanted)
     pthread_mutex_unlock(&lock);
 }
 
-/* Quotes and control characters of a JSON string; bytes beyond ASCII pass. */
-static size_t escape(char *out, size_t out_bytes, const char *text)
-{
-    size_t len = 0;
-    for (; *text && len + 8 < out_bytes; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            len += (size_t)snprintf(out + len, out_bytes - len, "\\%c", c);
-        else if (c < 0x20)
-            len += (size_t)snprintf(out + len, out_bytes - len, "\\u%04x", c);
-        else
-            out[len++] = (char)c;
-    }
-    out[len] = 0;
-    return len;
-}
-
 static size_t render(char *out, size_t out_bytes, enum log_level level, const char *text)
 {
     int len;
     if (settings.json) {
         char escaped[3 * 1024], stamp[32];
-        escape(escaped, sizeof escaped, text);
+        json_escape(escaped, sizeof escaped, text);
         time_t now = time(NULL);
         struct tm parts;
         strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));

@@ -140,3 +140,19 @@ status path_join(char *out, size_t out_bytes, const char *folder, const char *na
                     out_bytes - 1);
     return OK;
 }
+
+size_t json_escape(char *out, size_t out_bytes, const char *text)
+{
+    size_t len = 0;
+    for (; *text && len + 8 < out_bytes; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            len += (size_t)snprintf(out + len, out_bytes - len, "\\%c", c);
+        else if (c < 0x20)
+            len += (size_t)snprintf(out + len, out_bytes - len, "\\u%04x", c);
+        else
+            out[len++] = (char)c;
+    }
+    out[len] = 0;
+    return len;
+}

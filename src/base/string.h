@@ -31,4 +31,8 @@ MUST_USE status path_join(char *out, size_t out_bytes, const char *folder, const
                           struct error *error);
 enum { PATH_BYTES = 4096 };
 
+/* Text as the inside of a JSON string, cut where `out` is full; bytes beyond ASCII pass.  Returns
+ * its length. */
+size_t json_escape(char *out, size_t out_bytes, const char *text);
+
 #endif

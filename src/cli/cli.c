@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/string.h"
+
 enum { HELP_BYTES_MAX = 1 << 20 };
 
 int cli_fail(const char *command, const struct error *error)
@@ -42,15 +45,9 @@ bool cli_options(struct options_result *out, int *exit_status, const struct comm
 
 void cli_print_json_string(const char *text)
 {
-    putchar('"');
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-        if (*at == '"' || *at == '\\')
-            printf("\\%c", *at);
-        else if (*at < 0x20)
-            printf("\\u%04x", *at);
-        else
-            putchar(*at);
-    putchar('"');
+    char escaped[6 * PATH_BYTES];
+    json_escape(escaped, sizeof escaped, text);
+    printf("\"%s\"", escaped);
 }
 
 int cli_threads(int64_t option)

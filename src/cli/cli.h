@@ -28,7 +28,7 @@ int cli_fail(const char *command, const struct error *error);
 bool cli_options(struct options_result *out, int *exit_status, const struct command_help *help,
                  const struct option *table, size_t count, int argc, char **argv);
 
-/* Prints text as a JSON string, quotes included. */
+/* Prints a path as a JSON string, quotes included. */
 void cli_print_json_string(const char *text);
 
 /* The number of threads: option, else RODNIK_THREADS, else 0 (all). */

@@ -52,7 +52,7 @@ libs     += -fsanitize=thread
 endif
 isa_flags_scalar     := -DKERNEL_ISA=0 $(if $(x86),-fno-tree-vectorize -fno-tree-slp-vectorize)
 isa_flags_avx2       := -DKERNEL_ISA=1
-avx512_flags         := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
+avx512_flags         := -mprfchw -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
 isa_flags_avx512     := -DKERNEL_ISA=2 $(avx512_flags)
 isa_flags_avx512bf16 := -DKERNEL_ISA=3 $(avx512_flags) -mavx512bf16
 

@@ -12,6 +12,11 @@ struct bench_row {
 void bench_print(const struct bench_row *row, bool json);
 double bench_median(double *values, size_t count); /* sorts them */
 
-MUST_USE status bench_kernels(bool json, int threads, struct error *error);
+struct bench_kernels {
+    int threads;
+    bool json;
+    const char *only; /* cases whose names hold this; NULL: all */
+};
+MUST_USE status bench_kernels(const struct bench_kernels *bench, struct error *error);
 
 #endif

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/random.h"
 
@@ -107,32 +108,38 @@ static struct bench_row bench_product(struct compute *compute, const struct prod
                               .fraction = bench_median(fraction, RUNS)};
 }
 
-static void bench_type(struct compute *compute, const struct operands *in, bool json)
+static void bench_type(struct compute *compute, const struct operands *in,
+                       const struct bench_kernels *bench)
 {
     const char *type = in->type == DTYPE_BF16 ? "bf16" : "f32";
     double log_value = 0, log_limit = 0, log_fraction = 0;
+    int count = 0;
     char name[96];
     for (size_t shape = 0; shape < SHAPE_COUNT; shape++)
         for (int kind = 0; kind < KINDS; kind++) {
             struct product product = product_of(shape, kind, in);
             snprintf(name, sizeof name, "%s %zux%zux%zu %s", type, shapes[shape].tokens,
                      shapes[shape].width, shapes[shape].outputs, kinds[kind]);
+            if (bench->only && !strstr(name, bench->only))
+                continue;
             struct bench_row row = bench_product(compute, &product);
             row.name = name;
-            bench_print(&row, json);
+            bench_print(&row, bench->json);
+            count++;
             log_value += log(row.value);
             log_limit += log(row.limit);
             log_fraction += log(row.fraction);
         }
-    double count = SHAPE_COUNT * KINDS;
-    snprintf(name, sizeof name, "%s geometric mean of %d", type, SHAPE_COUNT * KINDS);
+    if (!count)
+        return;
+    snprintf(name, sizeof name, "%s geometric mean of %d", type, count);
     struct bench_row mean = {.bench = "kernels",
                              .name = name,
                              .unit = "GFLOP/s",
                              .value = exp(log_value / count),
                              .limit = exp(log_limit / count),
                              .fraction = exp(log_fraction / count)};
-    bench_print(&mean, json);
+    bench_print(&mean, bench->json);
 }
 
 static void fill(struct operands *f32, struct operands *bf16)
@@ -151,8 +158,8 @@ static void fill(struct operands *f32, struct operands *bf16)
     }
 }
 
-static status bench_with(struct compute *compute, struct arena *arena, bool json,
-                         struct error *error)
+static status bench_with(struct compute *compute, struct arena *arena,
+                         const struct bench_kernels *bench, struct error *error)
 {
     struct operands f32 = {.type = DTYPE_F32}, bf16 = {.type = DTYPE_BF16};
     void **const blocks[] = {&f32.a, &f32.b, (void **)&f32.out, &bf16.a, &bf16.b};
@@ -164,20 +171,20 @@ static status bench_with(struct compute *compute, struct arena *arena, bool json
     }
     bf16.out = f32.out;
     fill(&f32, &bf16);
-    bench_type(compute, &f32, json);
-    bench_type(compute, &bf16, json);
+    bench_type(compute, &f32, bench);
+    bench_type(compute, &bf16, bench);
     return OK;
 }
 
-status bench_kernels(bool json, int threads, struct error *error)
+status bench_kernels(const struct bench_kernels *bench, struct error *error)
 {
-    ASSERT(error);
+    ASSERT(bench && error);
     struct arena *arena = NULL;
     struct compute *compute = NULL;
     TRY(arena_create(&arena, 0, error));
-    status result = compute_create(&compute, threads, error);
+    status result = compute_create(&compute, bench->threads, error);
     if (result == OK)
-        result = bench_with(compute, arena, json, error);
+        result = bench_with(compute, arena, bench, error);
     compute_destroy(compute);
     arena_destroy(arena);
     return result;

@@ -13,8 +13,10 @@ int command_bench(int argc, char **argv)
     struct bench_train train = {
         .shape = "gpt2-small", .batch = 4, .sequence = 256, .optimizer = "adamw"};
     int64_t threads = 0;
+    const char *only = NULL;
     const struct option table[] = {
         {"json", OPTION_FLAG, &train.json, 0, 0, NULL, "one JSON object a row"},
+        {"only", OPTION_STRING, &only, 0, 0, "TEXT", "kernels: cases whose names hold TEXT"},
         {"shape", OPTION_STRING, &train.shape, 0, 0, "NAME",
          "train: gpt2-small or 14m (default gpt2-small)"},
         {"batch", OPTION_INT, &train.batch, 1, 4096, "N", "train: rows (default 4)"},
@@ -41,7 +43,7 @@ int command_bench(int argc, char **argv)
     const char *what = options.positional_count == 1 ? options.positional[0] : "";
     train.threads = cli_threads(threads);
     if (strcmp(what, "kernels") == 0)
-        (void)!bench_kernels(train.json, train.threads, &error);
+        (void)!bench_kernels(&(struct bench_kernels){train.threads, train.json, only}, &error);
     else if (strcmp(what, "train") == 0)
         (void)!bench_train(&train, &error);
     else

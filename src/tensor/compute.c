@@ -168,6 +168,7 @@ static status take_scratch(struct compute *compute, struct error *error)
     if (!compute->shared)
         return error->code;
     TRY_ALLOC(compute->thread, compute->arena, threads, error);
+    TRY_ALLOC(compute->packed_job, compute->arena, threads, error);
     char *scratch = arena_alloc(compute->arena, threads, SCRATCH_THREAD_BYTES, error);
     if (!scratch)
         return error->code;

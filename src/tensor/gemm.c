@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Measured: docs/notebook.md. */
-enum { JOB_LANES = 96, JOBS_PER_THREAD = 8 };
+enum { JOB_LANES = 96, JOBS_PER_THREAD = 8, PIECES_PER_THREAD = 32 };
 enum { LINE_BYTES = 64, FETCH_MAX = 64 };
 
 size_t slots_of(enum slot_form form, size_t depth)
@@ -57,6 +57,7 @@ struct gemm {
     void (*tile)(const struct tile *tile);
     struct side shared, jobs;
     size_t job_panels, job_count;
+    size_t pieces;                  /* of a job: parts of the block */
     size_t block_lanes, slab_depth; /* of a whole block */
     struct block now, next;
 };
@@ -155,11 +156,14 @@ static struct block block_after(const struct gemm *gemm, const struct block *blo
 
 /* ---- jobs ---- */
 
+/* A piece of a job: its panels times some lanes of the block.  A thread that takes the next piece
+ * of the same job finds the panels packed. */
 struct job {
     const uint32_t *panels;
-    size_t lane, lanes;          /* of the other side */
-    size_t part_begin, part_end; /* lanes of the next block that this job packs */
-    struct region wanted[2];     /* memory to fetch on the way */
+    size_t lane, lanes;              /* of the other side */
+    size_t shared_begin, shared_end; /* lanes of the block */
+    size_t part_begin, part_end;     /* lanes of the next block that this piece packs */
+    struct region wanted[2];         /* memory to fetch on the way */
     size_t lines_a_tile;
 };
 
@@ -213,14 +217,16 @@ static void multiply_job(const struct gemm *gemm, struct job *job)
 {
     const struct side *outer = gemm->jobs.is_a ? &gemm->shared : &gemm->jobs;
     const struct side *inner = gemm->jobs.is_a ? &gemm->jobs : &gemm->shared;
-    size_t outer_lanes = gemm->jobs.is_a ? gemm->now.lanes : job->lanes;
-    size_t inner_lanes = gemm->jobs.is_a ? job->lanes : gemm->now.lanes;
-    for (size_t column = 0; column < outer_lanes; column += outer->width)
-        for (size_t row = 0; row < inner_lanes; row += inner->width) {
-            bool last = row + inner->width >= inner_lanes;
-            size_t next_row = last ? 0 : row + inner->width;
+    size_t outer_begin = gemm->jobs.is_a ? job->shared_begin : 0;
+    size_t inner_begin = gemm->jobs.is_a ? 0 : job->shared_begin;
+    size_t outer_end = gemm->jobs.is_a ? job->shared_end : job->lanes;
+    size_t inner_end = gemm->jobs.is_a ? job->lanes : job->shared_end;
+    for (size_t column = outer_begin; column < outer_end; column += outer->width)
+        for (size_t row = inner_begin; row < inner_end; row += inner->width) {
+            bool last = row + inner->width >= inner_end;
+            size_t next_row = last ? inner_begin : row + inner->width;
             size_t next_column = last ? column + outer->width : column;
-            if (next_column >= outer_lanes) {
+            if (next_column >= outer_end) {
                 next_row = row;
                 next_column = column;
             }
@@ -233,10 +239,17 @@ static void multiply_job(const struct gemm *gemm, struct job *job)
         }
 }
 
-static struct region job_region(const struct gemm *gemm, const struct slab *slab, size_t index)
+/* The part of a job's region that one of its pieces fetches. */
+static struct region job_region(const struct gemm *gemm, const struct slab *slab, size_t index,
+                                size_t piece)
 {
     size_t lanes = gemm->job_panels * gemm->jobs.width, lane = index * lanes;
-    return region_of(&gemm->jobs, slab, lane, smaller(lanes, gemm->jobs.lanes - lane));
+    struct region region =
+        region_of(&gemm->jobs, slab, lane, smaller(lanes, gemm->jobs.lanes - lane));
+    size_t begin = region.rows * piece / gemm->pieces;
+    region.row += begin * region.stride;
+    region.rows = region.rows * (piece + 1) / gemm->pieces - begin;
+    return region;
 }
 
 /* What this thread will pack next: its part of the next block, and the panels of its next job,
@@ -245,41 +258,51 @@ static void want(const struct gemm *gemm, struct job *job, size_t index, int thr
 {
     const struct thread_pool *pool = gemm->compute->pool;
     const struct block *next = &gemm->next;
+    size_t count = gemm->job_count * gemm->pieces, piece = index % gemm->pieces;
     if (job->part_begin < job->part_end)
         job->wanted[0] = region_of(&gemm->shared, &next->slab, next->lane + job->part_begin,
                                    job->part_end - job->part_begin);
-    if (index + 1 < parallel_share(pool, gemm->job_count, 1, thread + 1))
-        job->wanted[1] = job_region(gemm, &gemm->now.slab, index + 1);
+    if (index - piece + gemm->pieces < parallel_share(pool, count, 1, thread + 1))
+        job->wanted[1] = job_region(gemm, &gemm->now.slab, index / gemm->pieces + 1, piece);
     else if (next->lanes)
-        job->wanted[1] =
-            job_region(gemm, &next->slab, parallel_share(pool, gemm->job_count, 1, thread));
+        job->wanted[1] = job_region(gemm, &next->slab,
+                                    parallel_share(pool, count, 1, thread) / gemm->pieces, piece);
     size_t lines = region_lines(&job->wanted[0]) + region_lines(&job->wanted[1]);
-    size_t tiles =
-        divide_up(gemm->now.lanes, gemm->shared.width) * divide_up(job->lanes, gemm->jobs.width);
+    size_t tiles = divide_up(job->shared_end - job->shared_begin, gemm->shared.width) *
+                   divide_up(job->lanes, gemm->jobs.width);
     job->lines_a_tile = smaller(divide_up(lines, tiles), FETCH_MAX);
 }
 
-static void run_job(const struct gemm *gemm, size_t index, int thread)
+static void run_piece(const struct gemm *gemm, size_t index, int thread)
 {
     uint32_t *scratch = gemm->compute->thread[thread];
+    size_t *packed = &gemm->compute->packed_job[thread];
     size_t lanes = gemm->job_panels * gemm->jobs.width, width = gemm->shared.width;
-    size_t parts = divide_up(gemm->next.lanes, width);
+    size_t at = index / gemm->pieces, piece = index % gemm->pieces;
+    size_t count = gemm->job_count * gemm->pieces;
+    size_t panels = divide_up(gemm->now.lanes, width), parts = divide_up(gemm->next.lanes, width);
     struct job job = {.panels = scratch,
-                      .lane = index * lanes,
-                      .lanes = smaller(lanes, gemm->jobs.lanes - index * lanes),
-                      .part_begin = index * parts / gemm->job_count * width,
-                      .part_end =
-                          smaller((index + 1) * parts / gemm->job_count * width, gemm->next.lanes)};
-    want(gemm, &job, index, thread);
-    pack_panels(gemm, &gemm->jobs, &gemm->now.slab, scratch, job.lane, job.lanes);
-    multiply_job(gemm, &job);
+                      .lane = at * lanes,
+                      .lanes = smaller(lanes, gemm->jobs.lanes - at * lanes),
+                      .shared_begin = piece * panels / gemm->pieces * width,
+                      .shared_end =
+                          smaller((piece + 1) * panels / gemm->pieces * width, gemm->now.lanes),
+                      .part_begin = index * parts / count * width,
+                      .part_end = smaller((index + 1) * parts / count * width, gemm->next.lanes)};
+    if (job.shared_begin < job.shared_end) {
+        want(gemm, &job, index, thread);
+        if (*packed != at)
+            pack_panels(gemm, &gemm->jobs, &gemm->now.slab, scratch, job.lane, job.lanes);
+        *packed = at;
+        multiply_job(gemm, &job);
+    }
     pack_part(gemm, &gemm->next, job.part_begin, job.part_end);
 }
 
-static void run_jobs(void *context, size_t begin, size_t end, int thread)
+static void run_pieces(void *context, size_t begin, size_t end, int thread)
 {
     for (size_t index = begin; index < end; index++)
-        run_job(context, index, thread);
+        run_piece(context, index, thread);
 }
 
 /* ---- the whole ---- */
@@ -312,6 +335,8 @@ static void cut(struct gemm *gemm)
     gemm->block_lanes =
         part_of(gemm->shared.lanes, gemm->compute->block_bytes / (slots * sizeof(uint32_t)),
                 gemm->shared.width);
+    gemm->pieces = smaller(divide_up(threads * PIECES_PER_THREAD, gemm->job_count),
+                           divide_up(gemm->block_lanes, gemm->shared.width));
 }
 
 static void run_blocks(struct gemm *gemm)
@@ -323,7 +348,9 @@ static void run_blocks(struct gemm *gemm)
     parallel_for(pool, gemm->now.lanes, gemm->shared.width, pack_first_block, gemm);
     for (size_t i = 1; gemm->now.lanes; i++) {
         gemm->next = block_after(gemm, &gemm->now, halves[i % 2]);
-        parallel_for(pool, gemm->job_count, 1, run_jobs, gemm);
+        for (int thread = 0; thread < thread_pool_count(pool); thread++)
+            gemm->compute->packed_job[thread] = SIZE_MAX;
+        parallel_for(pool, gemm->job_count * gemm->pieces, 1, run_pieces, gemm);
         gemm->now = gemm->next;
     }
 }

@@ -113,7 +113,8 @@ INLINE void tile_steps(struct accumulators *acc, const struct tile *tile, size_t
 }
 
 /* A whole number of rows and vectors.  On the way memory that is wanted next is fetched, a line
- * every few steps. */
+ * every few steps; where the next tile's results stand, at the end, or panels would drive them out
+ * of the first-level cache again. */
 INLINE void tile_body(const struct tile *tile, const size_t vectors, const bool dot)
 {
     struct accumulators acc;
@@ -124,18 +125,22 @@ INLINE void tile_body(const struct tile *tile, const size_t vectors, const bool 
         acc.at[i][v] =
             tile->load ? tile_load(tile->c + i * tile->c_stride + v * TILE_LANES) : tile_set(0);
     size_t slot = 0;
-    for (size_t i = 0; i < TILE_ROWS && slot + FETCH_STEPS <= tile->slots; i++) {
-        UNROLL
-        for (size_t v = 0; v < vectors; v++)
-            __builtin_prefetch(tile->next_c + i * tile->c_stride + v * TILE_LANES);
-        tile_steps(&acc, tile, slot, slot + FETCH_STEPS, vectors, dot);
-        slot += FETCH_STEPS;
-    }
     for (size_t i = 0; i < tile->fetches && slot + FETCH_STEPS <= tile->slots; i++) {
         __builtin_prefetch(tile->fetch[i], 0, 2);
         tile_steps(&acc, tile, slot, slot + FETCH_STEPS, vectors, dot);
         slot += FETCH_STEPS;
     }
+    const size_t last = TILE_ROWS * vectors * FETCH_STEPS;
+    if (slot + last < tile->slots) {
+        tile_steps(&acc, tile, slot, tile->slots - last, vectors, dot);
+        slot = tile->slots - last;
+    }
+    for (size_t i = 0; i < TILE_ROWS; i++)
+        for (size_t v = 0; v < vectors && slot + FETCH_STEPS <= tile->slots; v++) {
+            __builtin_prefetch(tile->next_c + i * tile->c_stride + v * TILE_LANES, 1);
+            tile_steps(&acc, tile, slot, slot + FETCH_STEPS, vectors, dot);
+            slot += FETCH_STEPS;
+        }
     tile_steps(&acc, tile, slot, tile->slots, vectors, dot);
     UNROLL
     for (size_t i = 0; i < TILE_ROWS; i++)

@@ -181,8 +181,9 @@ struct compute {
     const struct row_kernels *row;
     const struct attention_kernels *attention;
     const struct vector_kernels *vector;
-    void *shared;  /* SCRATCH_SHARED_BYTES, for the operation in progress */
-    void **thread; /* [threads] SCRATCH_THREAD_BYTES each */
+    void *shared;       /* SCRATCH_SHARED_BYTES, for the operation in progress */
+    void **thread;      /* [threads] SCRATCH_THREAD_BYTES each */
+    size_t *packed_job; /* [threads] whose panels lie in the thread's scratch; SIZE_MAX: none */
 };
 
 /* Rows or elements that make a chunk of work worth handing out. */

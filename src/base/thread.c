@@ -17,10 +17,10 @@
 #include <xmmintrin.h>
 #endif
 
-/* A waiter spins about this long before it sleeps: longer than the gap between two loops of one
- * step, far shorter than a time
- * slice, so that a busy neighbour loses next to nothing. */
-enum { SPIN_ROUNDS = 600, CACHE_LINE = 64 };
+/* A waiter spins about this long before it sleeps: longer than waking it up takes (50 us measured),
+ * far shorter than a time slice, so that a busy neighbour loses next to nothing.  The clock is
+ * asked every SPIN_ROUNDS, since processors pause for 10 to 50 ns. */
+enum { SPIN_NS = 100000, SPIN_ROUNDS = 32, CACHE_LINE = 64 };
 
 /* A loop waits for the workers that joined it, never for one that did not get a processor in time.
  * */
@@ -74,6 +74,23 @@ static void relax(void)
 #endif
 }
 
+/* Spins until *word is other than `value` (true) or the time is over. */
+static bool spin_while(const _Atomic uint32_t *word, uint32_t value)
+{
+    for (double end = 0;;) {
+        for (int i = 0; i < SPIN_ROUNDS; i++) {
+            if (atomic_load_explicit(word, memory_order_acquire) != value)
+                return true;
+            relax();
+        }
+        double now = time_monotonic_s();
+        if (end == 0)
+            end = now + SPIN_NS * 1e-9;
+        else if (now >= end)
+            return false;
+    }
+}
+
 static void run_share(const struct loop *loop, struct worker *owner, int thread)
 {
     for (;;) {
@@ -95,12 +112,8 @@ static void run_chunks(struct thread_pool *pool, int thread)
 /* Returns when the generation differs from `seen`. */
 static uint32_t wait_for_loop(struct thread_pool *pool, uint32_t seen)
 {
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
-        uint32_t now = atomic_load_explicit(&pool->generation, memory_order_acquire);
-        if (now != seen)
-            return now;
-        relax();
-    }
+    if (spin_while(&pool->generation, seen))
+        return atomic_load_explicit(&pool->generation, memory_order_acquire);
     for (;;) {
         atomic_fetch_add(&pool->sleepers, 1);
         uint32_t now = atomic_load(&pool->generation);
@@ -213,12 +226,10 @@ int thread_pool_count(const struct thread_pool *pool)
 static void close_loop(struct thread_pool *pool)
 {
     atomic_fetch_and_explicit(&pool->state, ~LOOP_OPEN, memory_order_relaxed);
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
-        if (atomic_load_explicit(&pool->state, memory_order_acquire) == 0)
-            return;
-        relax();
-    }
     uint32_t state;
+    while ((state = atomic_load_explicit(&pool->state, memory_order_acquire)) != 0)
+        if (!spin_while(&pool->state, state))
+            break;
     while ((state = atomic_load_explicit(&pool->state, memory_order_acquire)) != 0)
         futex_wait(&pool->state, state);
 }

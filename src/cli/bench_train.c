@@ -110,7 +110,6 @@ static status set_stage(struct stage *stage, const struct bench_train *bench, st
 static double timed_step(struct stage *stage, int64_t count)
 {
     double started = time_monotonic_s();
-    memset(stage->gradients, 0, stage->model->table.total * sizeof *stage->gradients);
     model_gradients(stage->training, &stage->batch, 1.0f / (float)stage->tokens, stage->gradients,
                     stage->loss);
     double norm = gradient_norm(stage->model, stage->gradients);

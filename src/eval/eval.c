@@ -52,7 +52,10 @@ static void score_batch(struct scoring *scoring)
         scoring->inputs[i] = 0;
         scoring->targets[i] = TARGET_NONE;
     }
-    struct batch batch = {scoring->sequences, length, scoring->inputs, scoring->targets, NULL};
+    struct batch batch = {.sequences = scoring->sequences,
+                          .length = length,
+                          .tokens = scoring->inputs,
+                          .targets = scoring->targets};
     model_loss(scoring->training, &batch, scoring->loss);
     for (size_t row = 0; row < scoring->used; row++) {
         double bits = 0;

@@ -157,7 +157,7 @@ static void attend_backward(const struct model *model, size_t layer, const struc
     convert_array(model->compute, operand_out(model, scratch->wide_operand),
                   (struct const_array){scratch->wide, DTYPE_F32},
                   block->rows * qkv_width(&model->config));
-    struct linear_gradients out = {scratch->narrow, gradients};
+    struct linear_gradients out = {scratch->narrow, gradients, scratch->accumulate};
     linear_backward(model, linear_of(model, layer, PRODUCT_QKV), &out, scratch->wide_operand,
                     block->norm1, block->rows);
 }
@@ -202,13 +202,13 @@ void model_block_backward(const struct model *model, size_t layer, const struct 
 
     convert_array(model->compute, narrow_operand, grad_out, count);
     linear_backward(model, linear_of(model, layer, PRODUCT_DOWN),
-                    &(struct linear_gradients){scratch->wide, gradients}, scratch->narrow_operand,
-                    block->activated, block->rows);
+                    &(struct linear_gradients){scratch->wide, gradients, scratch->accumulate},
+                    scratch->narrow_operand, block->activated, block->rows);
     swiglu_backward(model->compute, operand_out(model, scratch->wide_operand), scratch->wide,
                     block->gate_up, block->rows, (size_t)model->config.ffn_width);
     linear_backward(model, linear_of(model, layer, PRODUCT_GATE_UP),
-                    &(struct linear_gradients){scratch->narrow, gradients}, scratch->wide_operand,
-                    block->norm2, block->rows);
+                    &(struct linear_gradients){scratch->narrow, gradients, scratch->accumulate},
+                    scratch->wide_operand, block->norm2, block->rows);
     struct rmsnorm_gradients norm2 = {grad, gradients + model->table.weights[index.norm2].offset,
                                       true};
     rmsnorm_backward(model->compute, &norm, &norm2, scratch->narrow, block->middle,
@@ -216,8 +216,8 @@ void model_block_backward(const struct model *model, size_t layer, const struct 
 
     convert_array(model->compute, narrow_operand, grad_out, count);
     linear_backward(model, linear_of(model, layer, PRODUCT_OUT),
-                    &(struct linear_gradients){scratch->narrow, gradients}, scratch->narrow_operand,
-                    block->attended, block->rows);
+                    &(struct linear_gradients){scratch->narrow, gradients, scratch->accumulate},
+                    scratch->narrow_operand, block->attended, block->rows);
     attend_backward(model, layer, block, gradients, scratch);
     struct rmsnorm_gradients norm1 = {grad, gradients + model->table.weights[index.norm1].offset,
                                       true};

@@ -115,7 +115,7 @@ void linear_backward(const struct model *model, struct linear linear,
                               .b = {x, model->type, linear.inputs, false},
                               .out = out->grad_weights + linear.offset,
                               .out_stride = linear.inputs,
-                              .accumulate = true};
+                              .accumulate = out->accumulate};
     matrix_product(model->compute, &weights);
 }
 

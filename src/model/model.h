@@ -133,10 +133,11 @@ struct batch {
     const uint32_t *tokens;    /* [sequences, length] */
     const uint32_t *targets;   /* [sequences, length], TARGET_NONE where nothing is learnt */
     const uint32_t *first_key; /* [sequences, length]: first position that may be seen, or NULL */
+    bool accumulate;           /* gradients go on from what stands there, else from 0 */
 };
 
-/* Forward and backward: adds to the flat gradients d(sum of losses * grad_scale), writes loss
- * [sequences * length]. */
+/* Forward and backward: the flat gradients become d(sum of losses * grad_scale), or are added to;
+ * writes loss [sequences * length]. */
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
                      float *gradients, float *loss);
 /* Forward only. */

@@ -26,11 +26,12 @@ struct linear linear_head(const struct model *model);
 /* out f32 [rows, outputs] = x [rows, inputs] W^T */
 void linear_forward(const struct model *model, struct linear linear, float *out, const void *x,
                     size_t rows);
-/* grad_x f32 [rows, inputs] = grad_out W (overwritten); grad_weights += grad_out^T x.  grad_out, x:
- * operands. */
+/* grad_x f32 [rows, inputs] = grad_out W (overwritten); grad_weights = grad_out^T x (+ grad_weights
+ * if accumulate).  grad_out, x: operands. */
 struct linear_gradients {
     float *grad_x;       /* [rows, inputs] */
     float *grad_weights; /* flat buffer */
+    bool accumulate;
 };
 void linear_backward(const struct model *model, struct linear linear,
                      const struct linear_gradients *out, const void *grad_out, const void *x,
@@ -55,10 +56,11 @@ MUST_USE void *operand_alloc(const struct model *model, struct arena *arena, siz
                              struct error *error);
 
 /* Backward of one block: grad [rows, width] holds d/d out on entry and d/d x on exit; gradients
- * (flat) are added to. */
+ * (flat) are added to, those of products if accumulate, else overwritten. */
 struct block_scratch {
     float *narrow, *wide; /* [rows, width or attended], [rows, max(ffn_width, qkv)] */
     void *narrow_operand, *wide_operand; /* [rows, width], [rows, max(2 ffn_width, qkv)] */
+    bool accumulate;
 };
 void model_block_backward(const struct model *model, size_t layer, const struct block *block,
                           float *grad, float *gradients, const struct block_scratch *scratch);

@@ -100,7 +100,7 @@ static void take_all(struct taker *taker, struct training *training, const struc
     training->scratch.wide_operand =
         take(taker, rows * larger(2 * ffn, qkv_width(config)), operand);
     training->loss_scratch =
-        take(taker, cross_entropy_scratch_bytes(model->type, (size_t)config->vocabulary), 1);
+        take(taker, cross_entropy_scratch_bytes(rows, (size_t)config->vocabulary), 1);
 }
 
 static struct attention attention_of(const struct training *training)
@@ -207,6 +207,7 @@ static struct cross_entropy loss_of(const struct training *training, const struc
                                   .head = {head, model->type},
                                   .target = batch->targets,
                                   .grad_scale = grad_scale,
+                                  .accumulate = batch->accumulate,
                                   .scratch = training->loss_scratch};
 }
 
@@ -218,11 +219,24 @@ void model_loss(struct training *training, const struct batch *batch, float *los
     cross_entropy(training->model->compute, &in, loss, NULL, NULL);
 }
 
+/* What no product overwrites: vectors, and an embedding that is not the head. */
+static void zero_sums(const struct model *model, float *gradients)
+{
+    for (size_t i = 0; i < model->table.count; i++) {
+        const struct weight *weight = &model->table.weights[i];
+        if (weight->vector || (weight->group == WEIGHT_EMBEDDING && !model->config.tied))
+            zero_array(model->compute, gradients + weight->offset, weight->rows * weight->columns);
+    }
+}
+
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
                      float *gradients, float *loss)
 {
     ASSERT(training && batch && gradients && loss);
     const struct model *model = training->model;
+    training->scratch.accumulate = batch->accumulate;
+    if (!batch->accumulate)
+        zero_sums(model, gradients);
     forward(training, batch);
     struct cross_entropy in = loss_of(training, batch, grad_scale);
     cross_entropy(model->compute, &in, loss, training->scratch.narrow,

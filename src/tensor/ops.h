@@ -201,8 +201,9 @@ void residual_add(struct compute *compute, float *out, const float *x, size_t co
  *   x [rows, width] of type T, head [vocabulary, width] of type T
  *   target u32 [rows], rows with TARGET_NONE count nothing
  *   loss f32 [rows]: -log p(target), 0 where there is none
- *   grad_x f32 [rows, width] (overwritten) and grad_head f32 [vocabulary, width] (added to) are the
- *   gradients of sum(loss) * grad_scale; both NULL: only the loss is computed
+ *   grad_x f32 [rows, width] (overwritten) and grad_head f32 [vocabulary, width] (added to if
+ *   accumulate, else overwritten) are the gradients of sum(loss) * grad_scale; both NULL: only the
+ *   loss is computed
  *   scratch: cross_entropy_scratch_bytes(...) bytes */
 #define TARGET_NONE UINT32_MAX
 struct cross_entropy {
@@ -210,9 +211,10 @@ struct cross_entropy {
     struct const_array x, head;
     const uint32_t *target;
     float grad_scale;
+    bool accumulate;
     void *scratch;
 };
-size_t cross_entropy_scratch_bytes(enum dtype type, size_t vocabulary);
+size_t cross_entropy_scratch_bytes(size_t rows, size_t vocabulary);
 void cross_entropy(struct compute *compute, const struct cross_entropy *in, float *loss,
                    float *grad_x, float *grad_head);
 
@@ -223,6 +225,8 @@ void cross_entropy(struct compute *compute, const struct cross_entropy *in, floa
 float sum_of_squares(struct compute *compute, const float *x, size_t count);
 float sum_of_values(struct compute *compute, const float *x, size_t count);
 bool all_finite(struct compute *compute, const float *x, size_t count);
+/* x[i] = 0, each thread its share: of fresh memory it gets the pages near its processor. */
+void zero_array(struct compute *compute, float *x, size_t count);
 /* x[i] = x[i] * factor */
 void scale_array(struct compute *compute, float *x, float factor, size_t count);
 /* out[i] = a[i] + b[i]; out may be a */

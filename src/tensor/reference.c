@@ -440,8 +440,8 @@ void reference_cross_entropy(const struct cross_entropy *in, float *loss, float 
     reference_product(
         &(struct product){rows, width, vocabulary, slopes, head, grad_x, width, false, false});
     slopes.transposed = true;
-    reference_product(
-        &(struct product){vocabulary, width, rows, slopes, x, grad_head, width, true, false});
+    reference_product(&(struct product){vocabulary, width, rows, slopes, x, grad_head, width,
+                                        in->accumulate, false});
 }
 
 /* ---- AdamW ---- */

@@ -89,6 +89,18 @@ void scale_array(struct compute *compute, float *x, float factor, size_t count)
     parallel_for(compute->pool, count, ELEMENTS_CHUNK, run_scale, &job);
 }
 
+static void run_zero(void *context, size_t begin, size_t end, int thread)
+{
+    (void)thread;
+    memset((float *)context + begin, 0, (end - begin) * sizeof(float));
+}
+
+void zero_array(struct compute *compute, float *x, size_t count)
+{
+    ASSERT(compute && x);
+    parallel_for(compute->pool, count, ELEMENTS_CHUNK, run_zero, x);
+}
+
 /* Column chains: about two chunks a thread, of whole vectors. */
 static size_t columns_chunk(const struct compute *compute, size_t width)
 {

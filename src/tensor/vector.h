@@ -319,8 +319,10 @@ VECTOR i16 vround_int(v16 a)
 VECTOR v16 vwiden(const uint16_t *x) { EACH_LANE(v16, lane_float((uint32_t)x[j] << 16)); }
 VECTOR void vstore_high_halves(uint16_t *x, i16 v)
 {
+    uint16_t half[LANES]; /* copied, since x may have been read as floats */
     for (int j = 0; j < LANES; j++)
-        x[j] = (uint16_t)(v.lane[j] >> 16);
+        half[j] = (uint16_t)(v.lane[j] >> 16);
+    memcpy(x, half, sizeof half);
 }
 VECTOR v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
 {

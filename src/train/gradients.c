@@ -2,16 +2,12 @@
  * tree. */
 #include "train/train_internal.h"
 
-#include <string.h>
-
 float shard_tree_sum(const struct shard_tree *tree, size_t first, size_t shards, size_t depth)
 {
     ASSERT(tree && shards && (shards & (shards - 1)) == 0 && depth < SHARD_LEVELS_MAX);
     float *out = tree->level[depth];
-    if (shards == 1) {
-        memset(out, 0, tree->count * sizeof *out);
+    if (shards == 1)
         return tree->shard(tree->context, first, out);
-    }
     size_t half = shards / 2;
     float left = shard_tree_sum(tree, first, half, depth);
     float right = shard_tree_sum(tree, first + half, half, depth + 1);
@@ -29,12 +25,13 @@ static float compute_shard(void *context, size_t shard, float *out)
     for (size_t row = 0; row < gradients->shard_rows; row += micro_rows) {
         uint64_t first = gradients->first_row + shard * gradients->shard_rows + row;
         loader_rows(gradients->loader, first, &gradients->rows);
-        const struct batch batch = {
-            .sequences = micro_rows,
-            .length = length,
-            .tokens = gradients->rows.tokens,
-            .targets = gradients->rows.targets,
-            .first_key = gradients->document_mask ? gradients->rows.first_key : NULL};
+        const struct batch batch = {.sequences = micro_rows,
+                                    .length = length,
+                                    .tokens = gradients->rows.tokens,
+                                    .targets = gradients->rows.targets,
+                                    .first_key =
+                                        gradients->document_mask ? gradients->rows.first_key : NULL,
+                                    .accumulate = row > 0};
         model_gradients(gradients->training, &batch, scale, out, gradients->loss + row * length);
     }
     return sum_of_values(gradients->model->compute, gradients->loss,

@@ -88,7 +88,7 @@ void loader_rows(struct loader *loader, uint64_t first, const struct rows *out);
 
 /* ---- gradients: logical shards summed by one fixed balanced tree ---- */
 
-/* Writes shard's gradient (into zeroed `out`) and the sum of its losses. */
+/* Writes shard's gradient over `out` and returns the sum of its losses. */
 typedef float shard_gradient(void *context, size_t shard, float *out);
 
 struct shard_tree {

@@ -218,10 +218,8 @@ static void emit_training(const struct variant *variant, struct compute *compute
     for (int64_t step = 1; step <= STEPS; step++) {
         make_tokens(trial, step);
         float loss = 0;
-        for (size_t i = 0; i < SHARDS; i++) {
-            memset(gradients[i], 0, count * sizeof(float));
+        for (size_t i = 0; i < SHARDS; i++)
             loss += shard(trial, i, gradients[i]);
-        }
         add_arrays(compute, gradients[0], gradients[0], gradients[1], count);
         double norm = gradient_norm(trial->model, gradients[0]);
         const struct optimizer_update update = {

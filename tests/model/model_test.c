@@ -72,7 +72,7 @@ static struct batch make_batch(struct data *data, int64_t vocabulary)
         data->first_key[i] = i % LENGTH < 20 ? 0 : 20; /* two documents in a row */
     }
     data->targets[3] = TARGET_NONE;
-    return (struct batch){SEQUENCES, LENGTH, data->tokens, data->targets, data->first_key};
+    return (struct batch){SEQUENCES, LENGTH, data->tokens, data->targets, data->first_key, false};
 }
 
 static double total_loss(struct training *training, const struct batch *batch)
@@ -167,8 +167,11 @@ static struct sha256 gradient_hash(enum dtype type, int threads)
     size_t total = fixture.model->table.total;
     float *gradients = calloc(total, sizeof *gradients), loss[ROWS];
     assert_non_null(gradients);
+    for (size_t i = 0; i < total; i++)
+        gradients[i] = NAN; /* overwritten */
     model_gradients(training, &batch, 0.01f, gradients, loss);
-    model_gradients(training, &batch, 0.01f, gradients, loss); /* accumulates */
+    batch.accumulate = true;
+    model_gradients(training, &batch, 0.01f, gradients, loss);
     struct sha256 hash;
     assert_ok(
         weights_hash(&hash, &fixture.model->table, gradients, fixture.compute, &fixture.error),
@@ -310,7 +313,7 @@ static void cached_inference_equals_training_and_any_cut(void **state)
                                   &(struct training_shape){1, LENGTH, false}, fixture.arena,
                                   &fixture.error),
                   fixture.error);
-        struct batch batch = {1, LENGTH, data.tokens, data.targets, NULL};
+        struct batch batch = {1, LENGTH, data.tokens, data.targets, NULL, false};
         float loss[LENGTH];
         model_loss(training, &batch, loss);
         for (size_t i = 0; i < LENGTH; i++)

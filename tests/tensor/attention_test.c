@@ -144,7 +144,7 @@ static struct loss_data *make_loss_data(void)
     assert_non_null(data);
     data->scratch = malloc(reference_cross_entropy_scratch_bytes(DTYPE_BF16, ROWS, VOCABULARY));
     assert_non_null(data->scratch);
-    assert_true(cross_entropy_scratch_bytes(DTYPE_BF16, VOCABULARY) <=
+    assert_true(cross_entropy_scratch_bytes(ROWS, VOCABULARY) <=
                 reference_cross_entropy_scratch_bytes(DTYPE_BF16, ROWS, VOCABULARY));
     fill_uniform(data->x, ROWS * WIDTH, 2, 1);
     fill_uniform(data->head, VOCABULARY * WIDTH, 1, 2);
@@ -157,7 +157,8 @@ static struct loss_data *make_loss_data(void)
     return data;
 }
 
-static void check_loss(const struct machines *machines, struct loss_data *data, enum dtype type)
+static void check_loss(const struct machines *machines, struct loss_data *data, enum dtype type,
+                       bool accumulate)
 {
     bool half = type == DTYPE_BF16;
     struct cross_entropy in = {.rows = ROWS,
@@ -167,11 +168,12 @@ static void check_loss(const struct machines *machines, struct loss_data *data, 
                                .head = {half ? (void *)data->head_half : data->head, type},
                                .target = data->target,
                                .grad_scale = 0.01f,
+                               .accumulate = accumulate,
                                .scratch = data->scratch};
-    memset(data->grad_head[1], 0, sizeof data->grad_head[1]);
+    fill_uniform(data->grad_head[1], VOCABULARY * WIDTH, 1, 3);
     reference_cross_entropy(&in, data->loss[1], data->grad_x[1], data->grad_head[1]);
     for (size_t m = 0; m < machines->count; m++) {
-        memset(data->grad_head[0], 0, sizeof data->grad_head[0]);
+        fill_uniform(data->grad_head[0], VOCABULARY * WIDTH, 1, 3);
         cross_entropy(machines->list[m], &in, data->loss[0], data->grad_x[0], data->grad_head[0]);
         check_equal(data->loss[0], data->loss[1], ROWS, "loss", machines->list[m]);
         check_equal(data->grad_x[0], data->grad_x[1], ROWS * WIDTH, "grad_x", machines->list[m]);
@@ -188,8 +190,10 @@ static void the_loss_and_its_gradients_equal_plain_loops(void **state)
     struct machines machines;
     struct loss_data *data = make_loss_data();
     machines_create(&machines);
-    check_loss(&machines, data, DTYPE_F32);
-    check_loss(&machines, data, DTYPE_BF16);
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        check_loss(&machines, data, DTYPE_F32, accumulate);
+        check_loss(&machines, data, DTYPE_BF16, accumulate);
+    }
     machines_destroy(&machines);
     free(data->scratch);
     free(data);

@@ -4,6 +4,7 @@
 #include "tensor/tensor_internal.h"
 
 #include "tensor/vector_math.h"
+#include "tensor/vector_turn.h"
 
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
@@ -31,52 +32,86 @@ static size_t larger(size_t a, size_t b)
 
 /* ---- building blocks ---- */
 
-/* out [head_size][64] = rows turned; rows beyond `count` are zero */
+/* out [head_size][64] = rows turned, to the end of a vector; rows beyond `count` are zero */
 static void turn_block(float *out, const float *rows, size_t stride, size_t count, size_t head_size)
 {
-    for (size_t j = 0; j < KEY_BLOCK; j++)
-        for (size_t d = 0; d < head_size; d++)
-            out[d * KEY_BLOCK + j] = j < count ? rows[j * stride + d] : 0;
+    for (size_t j = 0; j < count; j += LANES)
+        for (size_t d = 0; d < head_size; d += LANES) {
+            v16 x[LANES];
+            UNROLL
+            for (size_t i = 0; i < LANES; i++)
+                x[i] = j + i < count ? vload(rows + (j + i) * stride + d) : vzero();
+            vturn(x);
+            UNROLL
+            for (size_t i = 0; i < LANES; i++)
+                vstore(out + (d + i) * KEY_BLOCK + j, x[i]);
+        }
 }
 
-/* out [rows][64] = chains over d of a[r][d] * turned[d][.] */
-INLINE void dot_rows(float *out, const float *a, size_t a_stride, const float *turned,
-                     size_t head_size, const size_t rows)
+struct dots { /* out [rows][64] = chains over d of a[r][d] * turned[d][.] */
+    float *out;
+    const float *a;
+    size_t a_stride;
+    const float *turned;
+    size_t head_size;
+};
+
+INLINE void dot_columns(const struct dots *in, size_t row, const size_t rows, const size_t vectors)
 {
     v16 acc[GROUP][BLOCK_VECTORS];
     UNROLL
     for (size_t r = 0; r < rows; r++)
         UNROLL
-    for (size_t v = 0; v < BLOCK_VECTORS; v++)
+    for (size_t v = 0; v < vectors; v++)
         acc[r][v] = vzero();
-    for (size_t d = 0; d < head_size; d++) {
+    const float *a = in->a + row * in->a_stride;
+    for (size_t d = 0; d < in->head_size; d++) {
         v16 keys[BLOCK_VECTORS];
         UNROLL
-        for (size_t v = 0; v < BLOCK_VECTORS; v++)
-            keys[v] = vload(turned + d * KEY_BLOCK + v * LANES);
+        for (size_t v = 0; v < vectors; v++)
+            keys[v] = vload(in->turned + d * KEY_BLOCK + v * LANES);
         UNROLL
         for (size_t r = 0; r < rows; r++) {
-            v16 x = vset(a[r * a_stride + d]);
+            v16 x = vset(a[r * in->a_stride + d]);
             UNROLL
-            for (size_t v = 0; v < BLOCK_VECTORS; v++)
+            for (size_t v = 0; v < vectors; v++)
                 acc[r][v] = vfma(x, keys[v], acc[r][v]);
         }
     }
     UNROLL
     for (size_t r = 0; r < rows; r++)
         UNROLL
-    for (size_t v = 0; v < BLOCK_VECTORS; v++)
-        vstore(out + r * KEY_BLOCK + v * LANES, acc[r][v]);
+    for (size_t v = 0; v < vectors; v++)
+        vstore(in->out + (row + r) * KEY_BLOCK + v * LANES, acc[r][v]);
 }
 
-static void dot_block(float *out, const float *a, size_t a_stride, size_t rows, const float *turned,
-                      size_t head_size)
+/* A switch over constant widths, so that accumulators stay in registers. */
+_Static_assert(BLOCK_VECTORS == 4, "the switch below lists every width");
+INLINE void dot_rows(const struct dots *in, size_t row, size_t vectors, const size_t rows)
+{
+    switch (vectors) {
+    case 1:
+        dot_columns(in, row, rows, 1);
+        break;
+    case 2:
+        dot_columns(in, row, rows, 2);
+        break;
+    case 3:
+        dot_columns(in, row, rows, 3);
+        break;
+    default:
+        dot_columns(in, row, rows, BLOCK_VECTORS);
+    }
+}
+
+/* Row r sees slots below seen + r; vectors that no row of a group sees are passed over. */
+static void dot_block(const struct dots *in, size_t rows, size_t seen)
 {
     size_t r = 0;
     for (; r + GROUP <= rows; r += GROUP)
-        dot_rows(out + r * KEY_BLOCK, a + r * a_stride, a_stride, turned, head_size, GROUP);
+        dot_rows(in, r, (seen + r + GROUP - 1 + LANES - 1) / LANES, GROUP);
     for (; r < rows; r++)
-        dot_rows(out + r * KEY_BLOCK, a + r * a_stride, a_stride, turned, head_size, 1);
+        dot_rows(in, r, (seen + r + LANES - 1) / LANES, 1);
 }
 
 struct weighted { /* out[r] = chain over t of fma(weight(r, t), x[t], out[r]) */
@@ -176,43 +211,84 @@ static struct span slots_seen(const struct attention *shape, size_t sequence, si
     return (struct span){first - block, end - block};
 }
 
+/* Slots of the block up to the one of the query at `position` itself, at least one. */
+static size_t slots_before(size_t position, size_t block)
+{
+    return larger(position + 1, block + 1) - block;
+}
+
 /* ---- forward ---- */
 
 struct forward_scratch {
     float turned[HEAD_SIZE_MAX * KEY_BLOCK];
     float scores[QUERY_TILE * KEY_BLOCK];
     float values[QUERY_TILE * HEAD_SIZE_MAX];
-    float maximum[QUERY_TILE], total[QUERY_TILE];
+    float maximum[QUERY_TILE], next[QUERY_TILE], change[QUERY_TILE], total[QUERY_TILE];
     struct span spans[QUERY_TILE];
 };
 
-/* scores of one query become its weights; returns the factor for what was gathered before */
-static float soften(float *scores, struct span span, float scale, float *maximum, float *total)
+/* x in lanes `at` and on, -infinity in those outside the span */
+static v16 seen_lanes(v16 x, struct span span, size_t at)
 {
-    v16 lowest = vset(-__builtin_inff()), best = lowest;
-    for (size_t v = 0; v < BLOCK_VECTORS; v++) {
-        float *at = scores + v * LANES;
-        vstore(at, vmul(vload(at), vset(scale)));
+    static const float numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    v16 slot = vadd(vload(numbers), vset((float)at)), lowest = vset(-__builtin_inff());
+    x = vselect(vless(slot, vset((float)span.end)), x, lowest);
+    return vselect(vless(slot, vset((float)span.begin)), lowest, x);
+}
+
+/* Scores of one query are scaled and hidden outside the span, in whole vectors; returns the
+ * largest. */
+static float scale_scores(float *scores, struct span span, float scale)
+{
+    v16 best = vset(-__builtin_inff());
+    for (size_t at = span.begin / LANES * LANES; at < span.end; at += LANES) {
+        v16 x = vmul(vload(scores + at), vset(scale));
+        if (at < span.begin || at + LANES > span.end)
+            x = seen_lanes(x, span, at);
+        vstore(scores + at, x);
+        best = vmax(best, x);
     }
-    for (size_t j = 0; j < span.begin; j++)
-        scores[j] = -__builtin_inff();
-    for (size_t j = span.end; j < KEY_BLOCK; j++)
-        scores[j] = -__builtin_inff();
-    for (size_t v = 0; v < BLOCK_VECTORS; v++)
-        best = vmax(best, vload(scores + v * LANES));
-    float next = vmaximum(best), change[LANES];
-    next = *maximum > next ? *maximum : next;
-    vstore(change, vexp(vsub(vset(*maximum), vset(next))));
+    return vmaximum(best);
+}
+
+/* Scores become weights; returns their sum.  Vectors outside the span would add zeros. */
+static float exponentials(float *scores, struct span span, float maximum)
+{
     v16 sum = vzero();
-    for (size_t v = 0; v < BLOCK_VECTORS; v++) {
-        float *at = scores + v * LANES;
-        v16 weight = vexp(vsub(vload(at), vset(next)));
-        vstore(at, weight);
+    for (size_t at = span.begin / LANES * LANES; at < span.end; at += LANES) {
+        v16 weight = vexp(vsub(vload(scores + at), vset(maximum)));
+        vstore(scores + at, weight);
         sum = vadd(sum, weight);
     }
-    *maximum = next;
-    *total = flushed_fma(*total, change[0], vsum(sum));
-    return change[0];
+    return vsum(sum);
+}
+
+/* Scores of all queries become their weights, and what was gathered before shrinks with the
+ * maximum. */
+static void soften(struct forward_scratch *scratch, size_t queries, size_t head_size)
+{
+    float scale = 1.0f / __builtin_sqrtf((float)head_size);
+    for (size_t i = 0; i < queries; i++) {
+        struct span span = scratch->spans[i];
+        float before = scratch->maximum[i], next = before;
+        if (span.begin < span.end)
+            next = scale_scores(scratch->scores + i * KEY_BLOCK, span, scale);
+        scratch->next[i] = before > next ? before : next;
+    }
+    for (size_t i = 0; i < queries; i += LANES)
+        vstore(scratch->change + i,
+               vexp(vsub(vload(scratch->maximum + i), vload(scratch->next + i))));
+    for (size_t i = 0; i < queries; i++) {
+        struct span span = scratch->spans[i];
+        if (span.begin == span.end)
+            continue;
+        float change = scratch->change[i], *values = scratch->values + i * head_size;
+        float sum = exponentials(scratch->scores + i * KEY_BLOCK, span, scratch->next[i]);
+        scratch->maximum[i] = scratch->next[i];
+        scratch->total[i] = flushed_fma(scratch->total[i], change, sum);
+        for (size_t d = 0; d < head_size; d += LANES)
+            vstore(values + d, vmul(vload(values + d), vset(change)));
+    }
 }
 
 static void forward_block(const struct attention_task *task, struct forward_scratch *scratch,
@@ -225,23 +301,17 @@ static void forward_block(const struct attention_task *task, struct forward_scra
     size_t first = shape->query_first + task->query;
     size_t count = smaller(KEY_BLOCK, first + task->queries - block);
     turn_block(scratch->turned, task->in.key + kv, shape->kv_stride, count, head_size);
-    const float *query = task->in.query +
-                         (task->sequence * shape->queries + task->query) * shape->query_stride +
-                         task->head * head_size;
-    dot_block(scratch->scores, query, shape->query_stride, task->queries, scratch->turned,
-              head_size);
-    float scale = 1.0f / __builtin_sqrtf((float)head_size);
-    for (size_t i = 0; i < task->queries; i++) {
-        struct span span = slots_seen(shape, task->sequence, first + i, block);
-        scratch->spans[i] = span;
-        if (span.begin == span.end)
-            continue;
-        float factor = soften(scratch->scores + i * KEY_BLOCK, span, scale, &scratch->maximum[i],
-                              &scratch->total[i]);
-        float *values = scratch->values + i * head_size;
-        for (size_t d = 0; d < head_size; d += LANES)
-            vstore(values + d, vmul(vload(values + d), vset(factor)));
-    }
+    struct dots dots = {.out = scratch->scores,
+                        .a = task->in.query +
+                             (task->sequence * shape->queries + task->query) * shape->query_stride +
+                             task->head * head_size,
+                        .a_stride = shape->query_stride,
+                        .turned = scratch->turned,
+                        .head_size = head_size};
+    dot_block(&dots, task->queries, slots_before(first, block));
+    for (size_t i = 0; i < task->queries; i++)
+        scratch->spans[i] = slots_seen(shape, task->sequence, first + i, block);
+    soften(scratch, task->queries, head_size);
     struct weighted sum = {.out = scratch->values,
                            .out_stride = head_size,
                            .weights = scratch->scores,
@@ -319,9 +389,10 @@ static void slope_row(const struct attention_task *task, const struct backward_t
     float log_sum =
         task->log_sum_in[(task->sequence * shape->heads + tile->head) * shape->queries + query];
     v16 dot = vset(grad_dot_out(task, tile->head, row));
-    for (size_t v = 0; v < BLOCK_VECTORS; v++) {
-        float *weights = scratch->weights + i * KEY_BLOCK + v * LANES;
-        float *slopes = scratch->slopes + i * KEY_BLOCK + v * LANES;
+    struct span span = scratch->by_query[i];
+    for (size_t at = span.begin / LANES * LANES; at < span.end; at += LANES) {
+        float *weights = scratch->weights + i * KEY_BLOCK + at;
+        float *slopes = scratch->slopes + i * KEY_BLOCK + at;
         v16 p = vexp(vsub(vmul(vload(weights), vset(scale)), vset(log_sum)));
         v16 slope = vmul(vmul(p, vsub(vload(slopes), dot)), vset(scale));
         vstore(weights, p);
@@ -329,19 +400,20 @@ static void slope_row(const struct attention_task *task, const struct backward_t
     }
 }
 
-/* Which queries of the tile see each key: spans by key from spans by query (first_key does not
- * descend). */
+/* Which queries of the tile see each key: spans by key from spans by query, whose ends ascend; so
+ * do their beginnings (first_key does not descend) up to queries that see nothing. */
 static void spans_by_key(struct backward_scratch *scratch, size_t queries)
 {
-    for (size_t j = 0; j < KEY_BLOCK; j++)
-        scratch->by_key[j] = (struct span){0, 0};
-    for (size_t i = 0; i < queries; i++)
-        for (size_t j = scratch->by_query[i].begin; j < scratch->by_query[i].end; j++) {
-            struct span *span = &scratch->by_key[j];
-            if (span->end == 0)
-                span->begin = i;
-            span->end = i + 1;
-        }
+    const struct span *seen = scratch->by_query;
+    while (queries > 0 && seen[queries - 1].end == 0)
+        queries--;
+    for (size_t j = 0, begin = 0, end = 0; j < KEY_BLOCK; j++) {
+        while (begin < queries && seen[begin].end <= j)
+            begin++;
+        while (end < queries && seen[end].begin <= j)
+            end++;
+        scratch->by_key[j] = begin < end ? (struct span){begin, end} : (struct span){0, 0};
+    }
 }
 
 static void backward_tile(const struct attention_task *task, const struct backward_tile *tile,
@@ -353,9 +425,12 @@ static void backward_tile(const struct attention_task *task, const struct backwa
     size_t out_stride = shape->heads * head_size;
     const float *query = task->in.query + query_at;
     const float *grad_out = task->grad_out + row * out_stride + tile->head * head_size;
-    dot_block(scratch->weights, query, shape->query_stride, tile->queries, scratch->keys,
-              head_size);
-    dot_block(scratch->slopes, grad_out, out_stride, tile->queries, scratch->values, head_size);
+    size_t before = slots_before(tile->query, tile->block);
+    dot_block(
+        &(struct dots){scratch->weights, query, shape->query_stride, scratch->keys, head_size},
+        tile->queries, before);
+    dot_block(&(struct dots){scratch->slopes, grad_out, out_stride, scratch->values, head_size},
+              tile->queries, before);
     for (size_t i = 0; i < tile->queries; i++) {
         scratch->by_query[i] = slots_seen(shape, task->sequence, tile->query + i, tile->block);
         slope_row(task, tile, scratch, i);

@@ -145,7 +145,7 @@ struct vector_kernels {
 
 /* ---- attention ---- */
 
-enum { KEY_BLOCK = 64, QUERY_TILE = 32, HEAD_SIZE_MAX = 256 };
+enum { KEY_BLOCK = 64, QUERY_TILE = 64, HEAD_SIZE_MAX = 256 };
 
 struct attention_task {
     const struct attention *shape;

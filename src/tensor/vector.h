@@ -422,6 +422,58 @@ VECTOR v16 vload_as(const void *x, enum dtype type, size_t at, size_t n)
 
 /* ---- along the lanes: the fixed tree ---- */
 
+#if KERNEL_ISA > 0
+VECTOR float halves_sum(__m256 x)
+{
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+VECTOR float halves_maximum(__m256 x)
+{
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two))) + 0.0f;
+}
+#endif
+
+/* Lane by lane: where some are not numbers, the order decides. */
+static inline float lanes_maximum(v16 v)
+{
+    float x[LANES];
+    vstore(x, v);
+    float best = x[0];
+    for (int j = 1; j < LANES; j++)
+        best = flush(best) > flush(x[j]) ? best : x[j];
+    return flush(best) + 0.0f;
+}
+
+#if KERNEL_ISA >= 2
+VECTOR float vsum(v16 v)
+{
+    return halves_sum(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
+}
+/* A zero is positive. */
+VECTOR float vmaximum(v16 v)
+{
+    if (__builtin_expect(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) != 0, 0))
+        return lanes_maximum(v);
+    return halves_maximum(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
+}
+#elif KERNEL_ISA == 1
+VECTOR float vsum(v16 v)
+{
+    return halves_sum(_mm256_add_ps(v.half[0], v.half[1]));
+}
+/* A zero is positive. */
+VECTOR float vmaximum(v16 v)
+{
+    __m256 unordered = _mm256_cmp_ps(v.half[0], v.half[1], _CMP_UNORD_Q);
+    if (__builtin_expect(_mm256_movemask_ps(unordered) != 0, 0))
+        return lanes_maximum(v);
+    return halves_maximum(_mm256_max_ps(v.half[0], v.half[1]));
+}
+#else
 VECTOR float vsum(v16 v)
 {
     float x[LANES];
@@ -431,15 +483,11 @@ VECTOR float vsum(v16 v)
             x[j] = flushed_add(x[j], x[j + half]);
     return x[0];
 }
-/* Of numbers; a zero is positive. */
+/* A zero is positive. */
 VECTOR float vmaximum(v16 v)
 {
-    float x[LANES];
-    vstore(x, v);
-    float best = x[0];
-    for (int j = 1; j < LANES; j++)
-        best = flush(best) > flush(x[j]) ? best : x[j];
-    return flush(best) + 0.0f;
+    return lanes_maximum(v);
 }
+#endif
 
 #endif

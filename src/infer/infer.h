@@ -52,6 +52,19 @@ size_t session_context(const struct session *session);
 MUST_USE status session_feed(struct session *session, const uint32_t *tokens, size_t count,
                              float *logits, struct error *error);
 
+/* What one of several sessions gets: one token, or a piece of its prompt. */
+struct session_input {
+    struct session *session;
+    const uint32_t *tokens;
+    size_t count;
+};
+/* Feeds different sessions of one engine together, each from its own position: matrix products run
+ * on the rows of all, attention on each session's cache.  logits f32 [count, vocabulary]: after
+ * each input's last token (NULL: not wanted).  Every session gets the bits that it would get alone.
+ * When one has no room for its tokens (ERR_LIMIT), none was fed. */
+MUST_USE status sessions_feed(const struct session_input *inputs, size_t count, float *logits,
+                              struct error *error);
+
 /* ---- sampling ---- */
 
 struct sampling {

@@ -1,9 +1,8 @@
 #include "infer/infer.h"
 
-#include "infer/infer_internal.h"
+#include <string.h>
 
-/* Rows fed at once: long prompts go in pieces, so that scratch memory stays small. */
-enum { FEED_ROWS = 256 };
+#include "infer/infer_internal.h"
 
 struct taker {
     struct arena *arena;
@@ -38,6 +37,8 @@ static void take_scratch(struct session *session, struct taker *taker)
     session->x[0] = take(taker, rows * width, sizeof(float));
     session->x[1] = take(taker, rows * width, sizeof(float));
     session->operands = take(taker, rows * width, operand);
+    session->cached = take(taker, rows, sizeof *session->cached);
+    session->tokens = take(taker, rows, sizeof(uint32_t));
     session->positions = take(taker, rows, sizeof(uint32_t));
     session->logits = take(taker, (size_t)config->vocabulary, sizeof(float));
     session->keys = take(taker, (size_t)config->layers * session->context * kv, sizeof(float));
@@ -97,6 +98,8 @@ size_t session_context(const struct session *session)
     return session->context;
 }
 
+/* ---- feeding ---- */
+
 static struct attention attention_of(const struct session *session, size_t rows)
 {
     const struct model_config *config = &session->engine->model->config;
@@ -113,48 +116,142 @@ static struct attention attention_of(const struct session *session, size_t rows)
                               .kv_sequence_stride = session->context * kv};
 }
 
-/* One piece of at most FEED_ROWS tokens through all blocks; the last block's output. */
-static const float *feed_piece(struct session *session, const uint32_t *tokens, size_t rows)
+/* At most FEED_ROWS tokens of neighbouring inputs: from token `begin` of input `first` to before
+ * token `end` of input `last`, whole inputs between them. */
+struct piece {
+    const struct session_input *inputs;
+    size_t first, begin, last, end;
+};
+
+static size_t piece_begin(const struct piece *piece, size_t index)
 {
-    const struct model *model = session->engine->model;
-    const struct model_config *config = &model->config;
-    size_t cache = session->context * (size_t)(config->kv_heads * config->head_size);
-    embedding_forward(model->compute, session->x[0], model->weights, tokens, rows,
-                      (size_t)config->width);
-    for (size_t i = 0; i < rows; i++)
-        session->positions[i] = (uint32_t)(session->position + i);
-    struct block *block = &session->block;
+    return index == piece->first ? piece->begin : 0;
+}
+
+static size_t piece_end(const struct piece *piece, size_t index)
+{
+    return index == piece->last ? piece->end : piece->inputs[index].count;
+}
+
+/* The piece that starts at a token, as long as it may be. */
+static struct piece piece_from(const struct session_input *inputs, size_t count, size_t first,
+                               size_t begin)
+{
+    struct piece piece = {inputs, first, begin, first, begin};
+    size_t rows = 0;
+    for (size_t i = first; i < count && rows < FEED_ROWS; i++) {
+        size_t from = i == first ? begin : 0, left = inputs[i].count - from;
+        size_t taken = left < FEED_ROWS - rows ? left : FEED_ROWS - rows;
+        piece.last = i;
+        piece.end = from + taken;
+        rows += taken;
+    }
+    return piece;
+}
+
+/* Gathers the piece's rows in `scratch`; their number. */
+static size_t gather(struct session *scratch, const struct piece *piece)
+{
+    size_t rows = 0;
+    for (size_t i = piece->first; i <= piece->last; i++) {
+        const struct session_input *input = &piece->inputs[i];
+        size_t begin = piece_begin(piece, i), count = piece_end(piece, i) - begin;
+        for (size_t j = 0; j < count; j++, rows++) {
+            scratch->tokens[rows] = input->tokens[begin + j];
+            scratch->positions[rows] = (uint32_t)(input->session->position + j);
+        }
+        scratch->cached[i - piece->first].attention = attention_of(input->session, count);
+    }
+    return rows;
+}
+
+static void point_to_caches(struct session *scratch, const struct piece *piece, size_t layer)
+{
+    const struct model_config *config = &scratch->engine->model->config;
+    size_t kv = (size_t)(config->kv_heads * config->head_size);
+    for (size_t i = piece->first; i <= piece->last; i++) {
+        const struct session *session = piece->inputs[i].session;
+        struct cached_rows *rows = &scratch->cached[i - piece->first];
+        rows->keys = session->keys + layer * session->context * kv;
+        rows->values = session->values + layer * session->context * kv;
+    }
+}
+
+/* Moves the sessions on, and writes the logits of those whose last token was in the piece: their
+ * rows go side by side, for one product. */
+static void finish(struct session *scratch, const struct piece *piece, float *logits)
+{
+    const struct model *model = scratch->engine->model;
+    size_t width = (size_t)model->config.width, layers = (size_t)model->config.layers;
+    const float *x = scratch->x[layers % 2];
+    float *last = scratch->x[(layers + 1) % 2];
+    size_t done = 0;
+    for (size_t i = piece->first; i <= piece->last; i++) {
+        size_t count = piece_end(piece, i) - piece_begin(piece, i);
+        x += count * width;
+        piece->inputs[i].session->position += count;
+        if (piece_end(piece, i) == piece->inputs[i].count)
+            memcpy(last + done++ * width, x - width, width * sizeof *last);
+    }
+    if (logits && done)
+        model_logits(model, logits + piece->first * (size_t)model->config.vocabulary, last, done,
+                     scratch->operands);
+}
+
+static void feed_piece(struct session *scratch, const struct piece *piece, float *logits)
+{
+    const struct model *model = scratch->engine->model;
+    size_t rows = gather(scratch, piece), layers = (size_t)model->config.layers;
+    struct block *block = &scratch->block;
+    embedding_forward(model->compute, scratch->x[0], model->weights, scratch->tokens, rows,
+                      (size_t)model->config.width);
     block->rows = rows;
-    block->attention = attention_of(session, rows);
-    for (size_t layer = 0; layer < (size_t)config->layers; layer++) {
-        block->x = session->x[layer % 2];
-        block->out = session->x[(layer + 1) % 2];
-        block->key_cache = session->keys + layer * cache;
-        block->value_cache = session->values + layer * cache;
+    block->cached = scratch->cached;
+    block->cached_count = piece->last - piece->first + 1;
+    for (size_t layer = 0; layer < layers; layer++) {
+        block->x = scratch->x[layer % 2];
+        block->out = scratch->x[(layer + 1) % 2];
+        point_to_caches(scratch, piece, layer);
         model_block_forward(model, layer, block);
     }
-    session->position += rows;
-    return session->x[config->layers % 2];
+    finish(scratch, piece, logits);
+}
+
+static status check_input(const struct session_input *input, struct error *error)
+{
+    const struct session *session = input->session;
+    ASSERT(session && input->tokens && input->count);
+    for (size_t i = 0; i < input->count; i++)
+        ASSERT(input->tokens[i] < (uint32_t)session->engine->model->config.vocabulary);
+    if (input->count <= session->context - session->position)
+        return OK;
+    return fail(error, ERR_LIMIT, "%zu tokens more than the context of %zu has room for (%zu)",
+                input->count, session->context, session->context - session->position);
+}
+
+status sessions_feed(const struct session_input *inputs, size_t count, float *logits,
+                     struct error *error)
+{
+    ASSERT(inputs && count && error);
+    for (size_t i = 0; i < count; i++) {
+        TRY(check_input(&inputs[i], error));
+        ASSERT(inputs[i].session->engine == inputs[0].session->engine);
+        for (size_t j = 0; j < i; j++)
+            ASSERT(inputs[i].session != inputs[j].session);
+    }
+    for (struct piece piece = piece_from(inputs, count, 0, 0);;) {
+        feed_piece(inputs[0].session, &piece, logits);
+        bool whole = piece.end == inputs[piece.last].count;
+        size_t next = whole ? piece.last + 1 : piece.last;
+        if (next == count)
+            return OK;
+        piece = piece_from(inputs, count, next, whole ? 0 : piece.end);
+    }
 }
 
 status session_feed(struct session *session, const uint32_t *tokens, size_t count, float *logits,
                     struct error *error)
 {
-    ASSERT(session && tokens && count && error);
-    const struct model *model = session->engine->model;
-    if (count > session->context - session->position)
-        return fail(error, ERR_LIMIT, "%zu tokens more than the context of %zu has room for (%zu)",
-                    count, session->context, session->context - session->position);
-    for (size_t i = 0; i < count; i++)
-        ASSERT(tokens[i] < (uint32_t)model->config.vocabulary);
-    const float *x = NULL;
-    size_t rows = 0;
-    for (size_t at = 0; at < count; at += rows) {
-        rows = count - at < FEED_ROWS ? count - at : FEED_ROWS;
-        x = feed_piece(session, tokens + at, rows);
-    }
-    if (logits)
-        model_logits(model, logits, x + (rows - 1) * (size_t)model->config.width, 1,
-                     session->operands);
-    return OK;
+    const struct session_input input = {session, tokens, count};
+    return sessions_feed(&input, 1, logits, error);
 }

@@ -92,32 +92,46 @@ static struct rotary rotary_of(const struct model *model, const struct block *bl
                            .inverse = inverse};
 }
 
-static void cache_rows(const struct model *model, const struct block *block, const float *key,
-                       const float *value)
-{
-    size_t stride = qkv_width(&model->config), width = kv_width(&model->config);
-    for (size_t row = 0; row < block->rows; row++) {
-        size_t at = (block->attention.query_first + row) * width;
-        memcpy(block->key_cache + at, key + row * stride, width * sizeof *key);
-        memcpy(block->value_cache + at, value + row * stride, width * sizeof *value);
-    }
-}
-
-/* Where attention reads: rotated queries and keys stand in qk (with norms) or in qkv; values in qkv
- * or in the cache. */
+/* Where attention reads in training: rotated queries and keys stand in qk (with norms) or in qkv;
+ * values in qkv. */
 static struct attention_inputs attention_inputs_of(const struct model *model,
                                                    const struct block *block)
 {
     const float *rotated = block->qk ? block->qk : block->qkv;
     size_t heads = attended_width(&model->config);
-    struct attention_inputs in = {.query = rotated,
-                                  .key = rotated + heads,
-                                  .value = block->qkv + heads + kv_width(&model->config)};
-    if (block->key_cache) {
-        in.key = block->key_cache;
-        in.value = block->value_cache;
+    return (struct attention_inputs){.query = rotated,
+                                     .key = rotated + heads,
+                                     .value = block->qkv + heads + kv_width(&model->config)};
+}
+
+static void cache_rows(const struct model *model, const struct cached_rows *rows,
+                       const struct attention_inputs *in)
+{
+    size_t stride = qkv_width(&model->config), width = kv_width(&model->config);
+    for (size_t row = 0; row < rows->attention.queries; row++) {
+        size_t at = (rows->attention.query_first + row) * width;
+        memcpy(rows->keys + at, in->key + row * stride, width * sizeof *rows->keys);
+        memcpy(rows->values + at, in->value + row * stride, width * sizeof *rows->values);
     }
-    return in;
+}
+
+/* Each sequence attends to its own cache, so that neighbours change nothing. */
+static void attend_cached(const struct model *model, const struct block *block)
+{
+    struct attention_inputs in = attention_inputs_of(model, block);
+    size_t stride = qkv_width(&model->config);
+    char *out = block->attended;
+    for (size_t i = 0; i < block->cached_count; i++) {
+        const struct cached_rows *rows = &block->cached[i];
+        size_t count = rows->attention.queries;
+        cache_rows(model, rows, &in);
+        const struct attention_inputs own = {in.query, rows->keys, rows->values};
+        attention_forward(model->compute, &rows->attention, operand_out(model, out), NULL, &own);
+        in.query += count * stride;
+        in.key += count * stride;
+        in.value += count * stride;
+        out += count * attended_width(&model->config) * dtype_bytes(model->type);
+    }
 }
 
 static void attend_forward(const struct model *model, size_t layer, const struct block *block)
@@ -128,11 +142,11 @@ static void attend_forward(const struct model *model, size_t layer, const struct
     if (block->qk)
         head_norms_forward(model, &index, block);
     struct rotary rotary = rotary_of(model, block, false);
-    float *rotated = block->qk ? block->qk : block->qkv;
-    rotary_apply(model->compute, rotated, &rotary);
-    if (block->key_cache)
-        cache_rows(model, block, rotated + attended_width(&model->config),
-                   block->qkv + attended_width(&model->config) + kv_width(&model->config));
+    rotary_apply(model->compute, block->qk ? block->qk : block->qkv, &rotary);
+    if (block->cached) {
+        attend_cached(model, block);
+        return;
+    }
     struct attention_inputs in = attention_inputs_of(model, block);
     attention_forward(model->compute, &block->attention, operand_out(model, block->attended),
                       block->log_sum, &in);
@@ -167,7 +181,7 @@ static void attend_backward(const struct model *model, size_t layer, const struc
 void model_block_forward(const struct model *model, size_t layer, const struct block *block)
 {
     ASSERT(model && block && layer < (size_t)model->config.layers);
-    ASSERT(block->rows == block->attention.sequences * block->attention.queries);
+    ASSERT(block->cached || block->rows == block->attention.sequences * block->attention.queries);
     struct layer_index index = layer_index_of(&model->config, layer);
     struct rmsnorm norm = norm_of(model, block->rows);
     size_t count = block->rows * norm.width;

@@ -93,8 +93,13 @@ MUST_USE status model_pack(struct model *model, struct arena *arena, struct erro
 
 /* ---- one block, shared by training and inference ---- */
 
-/* Where the values of one block's forward pass go.  rows = positions fed.  In inference key/value
- * are copied to a cache. */
+/* In inference: rows that go on one sequence, whose keys and values lie in its cache. */
+struct cached_rows {
+    struct attention attention; /* of one sequence; its queries are the rows */
+    float *keys, *values;       /* [keys, kv width]; the rows' own go to query_first */
+};
+
+/* Where the values of one block's forward pass go.  rows = positions fed. */
 struct block {
     size_t rows;
     const float *x;      /* [rows, width] input of the block */
@@ -105,9 +110,9 @@ struct block {
     float *gate_up; /* [rows, 2 * ffn_width] */
     float *scale1, *scale2, *scale_qk, *log_sum; /* for backward; all NULL in inference */
     const uint32_t *positions;                   /* [rows] */
-    struct attention attention;
-    float *key_cache,
-        *value_cache; /* inference: [keys, kv width], new rows from query_first; or NULL */
+    struct attention attention;                  /* training */
+    const struct cached_rows *cached;            /* inference: whose the rows are, in order */
+    size_t cached_count;
 };
 void model_block_forward(const struct model *model, size_t layer, const struct block *block);
 /* out f32 [rows, vocabulary] from the last block's output x [rows, width]; scratch: rows * width

@@ -254,21 +254,23 @@ static void cached_feed(struct cached *cached, struct fixture *fixture, const ui
         cached->positions[i] = (uint32_t)(cached->position + i);
     struct block *block = &cached->block;
     block->rows = count;
-    block->attention = (struct attention){.sequences = 1,
-                                          .queries = count,
-                                          .keys = cached->position + count,
-                                          .query_first = cached->position,
-                                          .heads = (size_t)c->heads,
-                                          .kv_heads = (size_t)c->kv_heads,
-                                          .head_size = hs,
-                                          .query_stride = qkv,
-                                          .kv_stride = kv,
-                                          .kv_sequence_stride = LENGTH * kv};
+    struct cached_rows rows = {.attention = {.sequences = 1,
+                                             .queries = count,
+                                             .keys = cached->position + count,
+                                             .query_first = cached->position,
+                                             .heads = (size_t)c->heads,
+                                             .kv_heads = (size_t)c->kv_heads,
+                                             .head_size = hs,
+                                             .query_stride = qkv,
+                                             .kv_stride = kv,
+                                             .kv_sequence_stride = LENGTH * kv}};
+    block->cached = &rows;
+    block->cached_count = 1;
     for (size_t layer = 0; layer < (size_t)c->layers; layer++) {
         block->x = cached->x[layer % 2];
         block->out = cached->x[(layer + 1) % 2];
-        block->key_cache = cached->keys + layer * LENGTH * kv;
-        block->value_cache = cached->values + layer * LENGTH * kv;
+        rows.keys = cached->keys + layer * LENGTH * kv;
+        rows.values = cached->values + layer * LENGTH * kv;
         model_block_forward(fixture->model, layer, block);
     }
     model_logits(fixture->model, logits, cached->x[c->layers % 2], count, cached->operands);

@@ -99,7 +99,7 @@ static status set_stage(struct stage *stage, const struct bench_train *bench, st
                      error));
     model_init(stage->model, 1);
     const struct training_shape shape = {stage->batch.sequences, stage->batch.length,
-                                         bench->recompute};
+                                         bench->recompute, 1};
     TRY(training_create(&stage->training, stage->model, &shape, arena, error));
     TRY(optimizer_create(&stage->optimizer, stage->model, &stage->recipe, arena, error));
     TRY_ALLOC(stage->gradients, arena, stage->model->table.total, error);

@@ -32,7 +32,7 @@ static status scoring_create(struct scoring *out, const struct eval_job *job, st
     scoring.sequences = BATCH_TOKENS / scoring.length;
     scoring.sequences = scoring.sequences ? scoring.sequences : 1;
     size_t count = scoring.sequences * scoring.length;
-    const struct training_shape shape = {scoring.sequences, scoring.length, true};
+    const struct training_shape shape = {scoring.sequences, scoring.length, true, 1};
     TRY(training_create(&scoring.training, model, &shape, arena, error));
     TRY_ALLOC(scoring.inputs, arena, count, error);
     TRY_ALLOC(scoring.targets, arena, count, error);

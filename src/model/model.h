@@ -125,6 +125,7 @@ void model_logits(const struct model *model, float *out, const float *x, size_t 
 struct training_shape { /* of a micro-batch */
     size_t sequences, length;
     bool recompute; /* keep only the blocks' outputs; the way back computes the rest again */
+    size_t batches; /* micro-batches whose gradients make one chain */
 };
 /* Activations of one micro-batch; lives in the arena given. */
 struct training;
@@ -142,7 +143,9 @@ struct batch {
 };
 
 /* Forward and backward: the flat gradients become d(sum of losses * grad_scale), or are added to;
- * writes loss [sequences * length]. */
+ * writes loss [sequences * length].  The embedding's part of a tied table's gradient follows the
+ * head's of all `batches` micro-batches, so that their size changes no bit: it is added with the
+ * last of them. */
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
                      float *gradients, float *loss);
 /* Forward only. */

@@ -13,7 +13,9 @@ struct training {
     struct block *blocks; /* one per layer, with their activations */
     void *final;          /* [rows, width] operands of the head */
     float *final_scale;   /* [rows] */
-    float *grad;          /* [rows, width] */
+    float *grad;          /* [waiting * rows, width] */
+    uint32_t *tokens;     /* [waiting * rows] */
+    size_t waiting, done; /* micro-batches whose embedding's gradient waits for the last; so far */
     uint32_t *positions;  /* [rows] */
     struct block_scratch scratch;
     void *loss_scratch;
@@ -92,7 +94,8 @@ static void take_all(struct taker *taker, struct training *training, const struc
     training->embedded = take(taker, rows * width, sizeof(float));
     training->final = take(taker, rows * width, operand);
     training->final_scale = take(taker, rows, sizeof(float));
-    training->grad = take(taker, rows * width, sizeof(float));
+    training->grad = take(taker, training->waiting * rows * width, sizeof(float));
+    training->tokens = take(taker, training->waiting * rows, sizeof(uint32_t));
     training->positions = take(taker, rows, sizeof(uint32_t));
     training->scratch.narrow = take(taker, rows * narrow, sizeof(float));
     training->scratch.wide = take(taker, rows * larger(ffn, qkv_width(config)), sizeof(float));
@@ -118,10 +121,17 @@ static struct attention attention_of(const struct training *training)
                               .kv_sequence_stride = stride * training->shape.length};
 }
 
+/* With a head of its own the embedding's gradient has no other part to wait for. */
+static size_t waiting_batches(const struct model *model, const struct training_shape *shape)
+{
+    return model->config.tied ? shape->batches : 1;
+}
+
 size_t training_bytes(const struct model *model, const struct training_shape *shape)
 {
-    ASSERT(model && shape && shape->sequences && shape->length);
-    struct training training = {.rows = shape->sequences * shape->length};
+    ASSERT(model && shape && shape->sequences && shape->length && shape->batches);
+    struct training training = {.rows = shape->sequences * shape->length,
+                                .waiting = waiting_batches(model, shape)};
     struct taker taker = {0};
     take_blocks(&taker, NULL, model, shape);
     take_all(&taker, &training, model);
@@ -132,12 +142,13 @@ status training_create(struct training **out, const struct model *model,
                        const struct training_shape *shape, struct arena *arena, struct error *error)
 {
     ASSERT(out && model && shape && shape->sequences && shape->length && arena && error);
-    ASSERT(shape->length <= (size_t)model->config.context);
+    ASSERT(shape->length <= (size_t)model->config.context && shape->batches);
     struct training *training;
     TRY_ALLOC(training, arena, 1, error);
     training->model = model;
     training->shape = *shape;
     training->rows = shape->sequences * shape->length;
+    training->waiting = waiting_batches(model, shape);
     size_t layers = (size_t)model->config.layers;
     TRY_ALLOC(training->blocks, arena, layers, error);
     struct taker taker = {.arena = arena, .error = error};
@@ -229,11 +240,25 @@ static void zero_sums(const struct model *model, float *gradients)
     }
 }
 
+/* Of all micro-batches that waited, positions ascending. */
+static void embedding_gradients(struct training *training, float *gradients)
+{
+    const struct model *model = training->model;
+    if (++training->done < training->waiting)
+        return;
+    embedding_backward(model->compute, gradients, training->grad, training->tokens,
+                       training->waiting * training->rows, (size_t)model->config.width);
+    training->done = 0;
+}
+
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
                      float *gradients, float *loss)
 {
     ASSERT(training && batch && gradients && loss);
     const struct model *model = training->model;
+    size_t begin = training->done * training->rows;
+    float *grad = training->grad + begin * (size_t)model->config.width;
+    memcpy(training->tokens + begin, batch->tokens, training->rows * sizeof *batch->tokens);
     training->scratch.accumulate = batch->accumulate;
     if (!batch->accumulate)
         zero_sums(model, gradients);
@@ -243,7 +268,7 @@ void model_gradients(struct training *training, const struct batch *batch, float
                   gradients + linear_head(model).offset);
     struct rmsnorm norm = final_norm(training);
     struct rmsnorm_gradients out = {
-        .grad_x = training->grad,
+        .grad_x = grad,
         .grad_weight = gradients + model->table.weights[final_norm_index(&model->config)].offset};
     rmsnorm_backward(model->compute, &norm, &out, training->scratch.narrow, last_output(training),
                      final_weight(model), training->final_scale);
@@ -251,9 +276,8 @@ void model_gradients(struct training *training, const struct batch *batch, float
     for (size_t layer = last + 1; layer-- > 0;) {
         if (training->shape.recompute && layer != last)
             model_block_forward(model, layer, &training->blocks[layer]);
-        model_block_backward(model, layer, &training->blocks[layer], training->grad, gradients,
+        model_block_backward(model, layer, &training->blocks[layer], grad, gradients,
                              &training->scratch);
     }
-    embedding_backward(model->compute, gradients, training->grad, batch->tokens, training->rows,
-                       (size_t)model->config.width);
+    embedding_gradients(training, gradients);
 }

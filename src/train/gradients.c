@@ -60,7 +60,8 @@ status gradients_create(struct gradients *out, struct model *model, struct loade
                                   .shard_rows = (size_t)(recipe->batch / recipe->shards),
                                   .document_mask = recipe->document_mask,
                                   .comm = comm};
-    const struct training_shape shape = {micro, length, recipe->recompute};
+    const struct training_shape shape = {micro, length, recipe->recompute,
+                                         gradients.shard_rows / micro};
     TRY(training_create(&gradients.training, model, &shape, arena, error));
     TRY(rows_create(&gradients.rows, micro, length, arena, error));
     TRY_ALLOC(gradients.loss, arena, gradients.shard_rows * length, error);

@@ -127,7 +127,7 @@ static void check_gradients(bool tied, bool qk_norm)
     fixture_create(&fixture, &config, DTYPE_F32, 2);
     struct training *training;
     assert_ok(training_create(&training, fixture.model,
-                              &(struct training_shape){SEQUENCES, LENGTH, false}, fixture.arena,
+                              &(struct training_shape){SEQUENCES, LENGTH, false, 1}, fixture.arena,
                               &fixture.error),
               fixture.error);
     static struct data data;
@@ -159,7 +159,7 @@ static struct sha256 gradient_hash(enum dtype type, int threads)
     fixture_create(&fixture, &config, type, threads);
     struct training *training;
     assert_ok(training_create(&training, fixture.model,
-                              &(struct training_shape){SEQUENCES, LENGTH, false}, fixture.arena,
+                              &(struct training_shape){SEQUENCES, LENGTH, false, 1}, fixture.arena,
                               &fixture.error),
               fixture.error);
     static struct data data;
@@ -312,7 +312,7 @@ static void cached_inference_equals_training_and_any_cut(void **state)
 
         struct training *training;
         assert_ok(training_create(&training, fixture.model,
-                                  &(struct training_shape){1, LENGTH, false}, fixture.arena,
+                                  &(struct training_shape){1, LENGTH, false, 1}, fixture.arena,
                                   &fixture.error),
                   fixture.error);
         struct batch batch = {1, LENGTH, data.tokens, data.targets, NULL, false};
@@ -351,7 +351,7 @@ static void counts_of_parameters_and_memory_agree(void **state)
     fixture_create(&fixture, &config, DTYPE_BF16, 1);
     size_t bytes[2];
     for (int recompute = 0; recompute < 2; recompute++) {
-        const struct training_shape shape = {2, 32, recompute};
+        const struct training_shape shape = {2, 32, recompute, 1};
         size_t before = arena_used_bytes(fixture.arena);
         struct training *training;
         assert_ok(training_create(&training, fixture.model, &shape, fixture.arena, &fixture.error),

@@ -57,6 +57,22 @@ static void threads_and_instruction_sets_change_no_bit(void **state)
     place_destroy(&place);
 }
 
+static void check_micro_batches(struct place *place, struct recipe recipe, bool tied)
+{
+    char run[400];
+    recipe.steps = 4;
+    recipe.model.tied = tied;
+    snprintf(run, sizeof run, "%s/tied-%d", place->folder, tied);
+    struct sha256 expected = trained_state(run, &recipe, 2);
+    for (int64_t rows = 1; rows <= 4; rows *= 4) {
+        snprintf(run, sizeof run, "%s/tied-%d-micro-%d", place->folder, tied, (int)rows);
+        recipe.micro_batch = rows;
+        recipe.recompute = rows == 1;
+        struct sha256 hash = trained_state(run, &recipe, 2);
+        assert_true(sha256_equal(&hash, &expected));
+    }
+}
+
 static void micro_batches_and_recomputing_change_no_weight(void **state)
 {
     (void)state;
@@ -64,16 +80,8 @@ static void micro_batches_and_recomputing_change_no_weight(void **state)
     place_create(&place);
     make_texts(&place, 60);
     struct recipe recipe = tiny_recipe(&place);
-    recipe.steps = 4;
-    struct sha256 expected = trained_state(place.run, &recipe, 2);
-    for (int64_t rows = 1; rows <= 4; rows *= 4) {
-        char run[400];
-        snprintf(run, sizeof run, "%s/micro-%d", place.folder, (int)rows);
-        recipe.micro_batch = rows;
-        recipe.recompute = rows == 1;
-        struct sha256 hash = trained_state(run, &recipe, 2);
-        assert_true(sha256_equal(&hash, &expected));
-    }
+    check_micro_batches(&place, recipe, false);
+    check_micro_batches(&place, recipe, true);
     place_destroy(&place);
 }
 

@@ -18,5 +18,7 @@ struct bench_kernels {
     const char *only; /* cases whose names hold this; NULL: all */
 };
 MUST_USE status bench_kernels(const struct bench_kernels *bench, struct error *error);
+/* A step of AdamW beside the memory's speed. */
+MUST_USE status bench_optimizer(bool json, int threads, struct error *error);
 
 #endif

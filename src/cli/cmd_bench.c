@@ -46,8 +46,10 @@ int command_bench(int argc, char **argv)
         (void)!bench_kernels(&(struct bench_kernels){train.threads, train.json, only}, &error);
     else if (strcmp(what, "train") == 0)
         (void)!bench_train(&train, &error);
+    else if (strcmp(what, "optimizer") == 0)
+        (void)!bench_optimizer(train.json, train.threads, &error);
     else
-        (void)!fail(&error, ERR_USAGE, "the benchmark is '%s', allowed are kernels and train",
-                    what);
+        (void)!fail(&error, ERR_USAGE,
+                    "the benchmark is '%s', allowed are kernels, train and optimizer", what);
     return error.code ? cli_fail("bench", &error) : 0;
 }

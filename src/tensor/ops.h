@@ -244,6 +244,13 @@ struct adamw_state {
 };
 void adamw_step(struct compute *compute, const struct adamw *settings,
                 const struct adamw_state *state, const float *gradient, size_t count);
+/* Bytes that this reads and writes for an element: gradient, both moments and the weight; moments,
+ * weight and copy. */
+enum { ADAMW_BYTES = 4 * 4 + 3 * 4 + 2 };
+/* For benchmarks: 10^9 bytes a second when all threads read and write the same arrays in the same
+ * way, with hardly any arithmetic (the gradient is added to all).  copy must not be NULL. */
+double adamw_limit_gbytes(struct compute *compute, const struct adamw_state *state,
+                          const float *gradient, size_t count);
 
 /* Muon (Jordan et al. 2024): momentum with Nesterov, orthogonalised by five Newton-Schulz steps
  * (3.4445, -4.7750, 2.0315) in bf16 products, applied with factor learning_rate * 0.2 *

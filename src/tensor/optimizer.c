@@ -55,8 +55,10 @@ bool all_finite(struct compute *compute, const float *x, size_t count)
 
 /* ---- AdamW ---- */
 
+enum { ADAMW_CHUNK = 16 << 10 };
+
 struct adamw_job {
-    struct compute *compute;
+    void (*kernel)(const struct adamw_run *run, size_t begin, size_t end);
     struct adamw_run run;
 };
 
@@ -64,7 +66,17 @@ static void run_adamw(void *context, size_t begin, size_t end, int thread)
 {
     (void)thread;
     const struct adamw_job *job = context;
-    job->compute->row->adamw(&job->run, begin, end);
+    job->kernel(&job->run, begin, end);
+}
+
+double adamw_limit_gbytes(struct compute *compute, const struct adamw_state *state,
+                          const float *gradient, size_t count)
+{
+    ASSERT(compute && state && state->copy && gradient && count);
+    struct adamw_job job = {compute->row->stream, {.state = state, .gradient = gradient}};
+    double start = time_monotonic_s();
+    parallel_for(compute->pool, count, ADAMW_CHUNK, run_adamw, &job);
+    return (double)count * ADAMW_BYTES / (time_monotonic_s() - start) * 1e-9;
 }
 
 void adamw_step(struct compute *compute, const struct adamw *settings,
@@ -73,13 +85,13 @@ void adamw_step(struct compute *compute, const struct adamw *settings,
     ASSERT(compute && settings && state && gradient && settings->step >= 1);
     long step = (long)settings->step;
     struct adamw_job job = {
-        .compute = compute,
+        .kernel = compute->row->adamw,
         .run = {.settings = settings,
                 .state = state,
                 .gradient = gradient,
                 .correction1 = (float)(1 / (1 - math_power((double)settings->beta1, step))),
                 .correction2 = (float)(1 / (1 - math_power((double)settings->beta2, step)))}};
-    parallel_for(compute->pool, count, 16 << 10, run_adamw, &job);
+    parallel_for(compute->pool, count, ADAMW_CHUNK, run_adamw, &job);
 }
 
 /* ---- Muon ---- */

@@ -218,7 +218,38 @@ static void swiglu_grad(struct array out, const struct swiglu_row *row, size_t w
     }
 }
 
-/* ---- optimizers ---- */
+/* ---- optimizers: as fast as memory gives and takes (measured: docs/notebook.md) ---- */
+
+/* Asks for the lines that will be read some steps from now. */
+static inline void fetch_ahead(const float *x)
+{
+    enum { AHEAD_BYTES = 2048 };
+    __builtin_prefetch((const char *)x + AHEAD_BYTES);
+}
+
+/* The copy is not read again before the next step: it goes to memory past the caches, which else
+ * would first read what is overwritten. */
+static inline void narrow_past_caches(uint16_t *x, v16 v, size_t n)
+{
+#if KERNEL_ISA > 0
+    uint16_t half[LANES];
+    if (n >= LANES && (uintptr_t)x % sizeof(__m256i) == 0) {
+        vnarrow(half, v);
+        _mm256_stream_si256((__m256i *)(void *)x,
+                            _mm256_loadu_si256((const __m256i *)(const void *)half));
+        return;
+    }
+#endif
+    vnarrow_n(x, v, n);
+}
+
+/* Before other threads may read what went past the caches. */
+static inline void finish_past_caches(void)
+{
+#if KERNEL_ISA > 0
+    _mm_sfence();
+#endif
+}
 
 static void adamw(const struct adamw_run *run, size_t begin, size_t end)
 {
@@ -230,6 +261,10 @@ static void adamw(const struct adamw_run *run, size_t begin, size_t end)
     v16 rate = vset(in->learning_rate), epsilon = vset(in->epsilon);
     for (size_t i = begin; i < end; i += LANES) {
         size_t n = lanes_left(i, end);
+        fetch_ahead(run->gradient + i);
+        fetch_ahead(state->first + i);
+        fetch_ahead(state->second + i);
+        fetch_ahead(state->weight + i);
         v16 g = vmul(vload_n(run->gradient + i, n), vset(in->grad_scale));
         v16 first = vfma(vload_n(state->first + i, n), beta1, vmul(g, rest1));
         v16 second = vfma(vload_n(state->second + i, n), beta2, vmul(vmul(g, g), rest2));
@@ -241,8 +276,29 @@ static void adamw(const struct adamw_run *run, size_t begin, size_t end)
         vstore_n(state->second + i, second, n);
         vstore_n(state->weight + i, weight, n);
         if (state->copy)
-            vnarrow_n(state->copy + i, weight, n);
+            narrow_past_caches(state->copy + i, weight, n);
     }
+    finish_past_caches();
+}
+
+/* The memory traffic of adamw with hardly any arithmetic: the limit beside it. */
+static void stream(const struct adamw_run *run, size_t begin, size_t end)
+{
+    const struct adamw_state *state = run->state;
+    for (size_t i = begin; i < end; i += LANES) {
+        size_t n = lanes_left(i, end);
+        fetch_ahead(run->gradient + i);
+        fetch_ahead(state->first + i);
+        fetch_ahead(state->second + i);
+        fetch_ahead(state->weight + i);
+        v16 g = vload_n(run->gradient + i, n);
+        v16 weight = vadd(vload_n(state->weight + i, n), g);
+        vstore_n(state->first + i, vadd(vload_n(state->first + i, n), g), n);
+        vstore_n(state->second + i, vadd(vload_n(state->second + i, n), g), n);
+        vstore_n(state->weight + i, weight, n);
+        narrow_past_caches(state->copy + i, weight, n);
+    }
+    finish_past_caches();
 }
 
 /* momentum = momentum * mu + g; update = g + mu * momentum (Nesterov) */
@@ -268,8 +324,9 @@ static void muon_apply(const struct muon_run *run, size_t begin, size_t end)
         weight = vfma(vload_n(run->update + i, n), factor, weight);
         vstore_n(run->weight + i, weight, n);
         if (run->copy)
-            vnarrow_n(run->copy + i, weight, n);
+            narrow_past_caches(run->copy + i, weight, n);
     }
+    finish_past_caches();
 }
 
 /* ---- normal deviates ---- */
@@ -351,6 +408,7 @@ const struct row_kernels KERNEL_NAME(row_kernels) = {
     .swiglu = swiglu,
     .swiglu_grad = swiglu_grad,
     .adamw = adamw,
+    .stream = stream,
     .muon_momentum = muon_momentum,
     .muon_apply = muon_apply,
     .normal = normal,

@@ -126,6 +126,7 @@ struct row_kernels {
                    size_t width);
     void (*swiglu_grad)(struct array out, const struct swiglu_row *row, size_t width);
     void (*adamw)(const struct adamw_run *run, size_t begin, size_t end);
+    void (*stream)(const struct adamw_run *run, size_t begin, size_t end);
     void (*muon_momentum)(const struct muon_run *run, size_t begin, size_t end);
     void (*muon_apply)(const struct muon_run *run, size_t begin, size_t end);
     void (*normal)(float *out, const uint32_t *words, float deviation);

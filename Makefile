@@ -117,11 +117,13 @@ endef
 $(foreach module,$(modules),$(eval $(call test_rule,$(module))))
 
 # Exactness needs nothing but the C library, so that it builds for any processor: make CC=... BUILD/exact
-exact_objects := $(patsubst %,$(BUILD)/%.o,base/error base/arena base/thread base/random model/config \
-                 model/weights model/model model/block model/training train/optimizer) $(call objects,tensor)
-$(BUILD)/exact: tests/exact/exact.c $(exact_objects)
+exact_sources := $(wildcard tests/exact/*.c)
+exact_objects := $(patsubst %,$(BUILD)/%.o,base/error base/arena base/thread base/random base/string model/config \
+                 model/weights model/model model/block model/training infer/session infer/sample \
+                 train/optimizer train/watch train/schedule) $(call objects,tensor)
+$(BUILD)/exact: $(exact_sources) tests/exact/exact.h $(exact_objects)
 	@echo "  LD $@"
-	@$(CC) $(cflags) $(exact_static) -MMD -MP $< $(exact_objects) -lm -pthread -o $@
+	@$(CC) $(cflags) $(exact_static) $(exact_sources) $(exact_objects) -lm -pthread -o $@
 exact_static := $(if $(x86),,-static)
 
 # One test: make test-tensor/ops

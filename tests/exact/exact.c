@@ -1,19 +1,20 @@
-/* What must have the same bits everywhere, written to standard output: every vector operation on
- * hard numbers, matrix products, and weights and moments of small models after some steps of
- * training. It needs nothing but the C library, so that it can be built for any processor and run
- * by an emulator; scripts/exact.sh compares the hashes.
+/* What must have the same bits everywhere, written to standard output.  It needs nothing but the C
+ * library, so that it can be built for any processor and run by an emulator.
  *
- * usage: exact operations|train [THREADS]      $RODNIK_ISA caps the instruction set */
-#include <math.h>
+ * usage: exact KIND THREADS [WAY...]      $RODNIK_ISA caps the instruction set
+ *   kinds: operations train small inference
+ *   ways:  dot widened (products of bf16)  micro=1 recompute (training)
+ *          whole single pieces together neighbours (feeding of sessions)
+ * Exit status 77: this processor lacks the instruction set or the dot instruction. */
+#include "exact.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
-#include "tensor/tensor_internal.h"
-#include "train/train_internal.h"
 
-static void must(status result, const struct error *error)
+void must(status result, const struct error *error)
 {
     if (result == OK)
         return;
@@ -21,51 +22,7 @@ static void must(status result, const struct error *error)
     exit(1);
 }
 
-/* Little-endian words; all that are no numbers are one. */
-static void emit(const float *x, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        if ((bits & 0x7fffffffu) > 0x7f800000u)
-            bits = 0x7fc00000u;
-        const unsigned char bytes[] = {(unsigned char)bits, (unsigned char)(bits >> 8),
-                                       (unsigned char)(bits >> 16), (unsigned char)(bits >> 24)};
-        if (fwrite(bytes, 1, sizeof bytes, stdout) != sizeof bytes)
-            exit(1);
-    }
-}
-
-/* Numbers of all sizes, among them denormals, zeros, infinities, numbers around the smallest normal
- * one, and halves of a unit in the last place. */
-static void fill_hard(float *x, size_t count, uint64_t stream)
-{
-    static const uint32_t hard[] = {0x00000000, 0x80000000, 0x00000001, 0x807fffff,
-                                    0x00400000, 0x00800000, 0x80800001, 0x00ffffff,
-                                    0x3f800000, 0x3f7fffff, 0xbf800001, 0x7f800000,
-                                    0xff800000, 0x7f7fffff, 0x33800000, 0x5f000000};
-    const struct random_key key = {11, RANDOM_TEST, stream};
-    for (size_t i = 0; i < count; i++) {
-        uint64_t draw = random_u64(key, i);
-        uint32_t bits = (uint32_t)draw;
-        if (draw >> 60 == 0)
-            bits = hard[draw >> 32 & 15];
-        else if (draw >> 60 < 6) /* products near the smallest normal number */
-            bits = (bits & 0x80ffffffu) | (uint32_t)(0x20 + (draw >> 40 & 0x3f) / 32) << 24;
-        else if ((bits & 0x7f800000u) == 0x7f800000u)
-            bits &= 0xbfffffffu;
-        memcpy(x + i, &bits, sizeof bits);
-    }
-}
-
-static void fill_even(float *x, size_t count, uint64_t stream)
-{
-    const struct random_key key = {12, RANDOM_TEST, stream};
-    for (size_t i = 0; i < count; i++)
-        x[i] = random_unit(key, i) * 2 - 1;
-}
-
-static void *take(struct arena *arena, size_t count, size_t size)
+void *take(struct arena *arena, size_t count, size_t size)
 {
     struct error error = {0};
     void *block = arena_alloc(arena, count, size, &error);
@@ -73,186 +30,180 @@ static void *take(struct arena *arena, size_t count, size_t size)
     return block;
 }
 
-/* ---- operations ---- */
+/* ---- output ---- */
 
-static void emit_vectors(struct compute *compute, struct arena *arena)
+static struct digest { /* FNV-1a of a section, to tell where two runs part */
+    const char *name;
+    uint64_t value;
+} digest;
+
+void section(const char *name)
 {
-    enum { COUNT = 1 << 16 };
-    float *in[3], *out = take(arena, 2 * COUNT, sizeof *out);
-    for (int i = 0; i < 3; i++) {
-        in[i] = take(arena, COUNT, sizeof *in[i]);
-        fill_hard(in[i], COUNT, (uint64_t)i);
-    }
-    for (int i = 0; i < VECTOR_OPERATIONS; i++) {
-        if (!compute->vector->operation[i].apply)
-            continue;
-        memset(out, 0, 2 * COUNT * sizeof *out);
-        compute->vector->operation[i].apply(out, in[0], in[1], in[2], COUNT);
-        emit(out, COUNT);
+    if (digest.name)
+        fprintf(stderr, "%s %016llx\n", digest.name, (unsigned long long)digest.value);
+    digest = (struct digest){name, 0xcbf29ce484222325u};
+}
+
+static void emit_bytes(uint32_t bits, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned char byte = (unsigned char)(bits >> 8 * i);
+        digest.value = (digest.value ^ byte) * 0x100000001b3u;
+        if (putchar(byte) == EOF)
+            exit(1);
     }
 }
 
-static void emit_products(struct compute *compute, struct arena *arena)
+void emit(const float *x, size_t count)
 {
-    static const size_t shapes[][3] = {{33, 70, 129}, {100, 17, 400}, {9, 500, 64}};
-    enum { COUNT = 65536 };
-    float *a = take(arena, COUNT, sizeof *a), *b = take(arena, COUNT, sizeof *b);
-    float *out = take(arena, COUNT, sizeof *out);
-    uint16_t *halves[] = {take(arena, COUNT, 2), take(arena, COUNT, 2)};
-    fill_even(a, COUNT, 1);
-    fill_even(b, COUNT, 2);
-    for (size_t i = 0; i < COUNT; i += 97)
-        a[i] *= 0x1p-120f;
-    for (size_t i = 0; i < COUNT; i++) {
-        halves[0][i] = bf16_from_f32(a[i]);
-        halves[1][i] = bf16_from_f32(b[i]);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        emit_bytes((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc00000u : bits, 4);
     }
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
-            const size_t rows = shapes[s][0], columns = shapes[s][1], depth = shapes[s][2];
-            bool half = type == DTYPE_BF16;
-            struct product product = {
-                .rows = rows,
-                .columns = columns,
-                .depth = depth,
-                .a = {half ? (void *)halves[0] : a, (enum dtype)type, depth, false},
-                .b = {half ? (void *)halves[1] : b, (enum dtype)type, depth, true},
-                .out = out,
-                .out_stride = columns};
-            matrix_product(compute, &product);
-            emit(out, rows * columns);
+}
+
+void emit_halves(const uint16_t *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        emit_bytes((x[i] & 0x7fffu) > 0x7f80u ? 0x7fc0u : x[i], 2);
+}
+
+void emit_as(const void *x, enum dtype type, size_t count)
+{
+    if (type == DTYPE_BF16)
+        emit_halves(x, count);
+    else
+        emit(x, count);
+}
+
+/* ---- input ---- */
+
+static float float_of(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* Any bits but what is not a number: all sizes, and often such whose products are near the smallest
+ * normal number. */
+static uint32_t any_bits(uint64_t draw)
+{
+    static const uint32_t hard[] = {0x00000000, 0x80000000, 0x00000001, 0x807fffff,
+                                    0x00400000, 0x00800000, 0x80800001, 0x00ffffff,
+                                    0x3f800000, 0x3f7fffff, 0xbf800001, 0x7f800000,
+                                    0xff800000, 0x7f7fffff, 0x33800000, 0x5f000000};
+    uint32_t bits = (uint32_t)draw;
+    if (draw >> 60 == 0)
+        return hard[draw >> 32 & 15];
+    if (draw >> 60 < 6)
+        return (bits & 0x80ffffffu) | (uint32_t)(0x20 + (draw >> 40 & 0x3f) / 32) << 24;
+    return (bits & 0x7f800000u) == 0x7f800000u ? bits & 0xbfffffffu : bits;
+}
+
+/* Numbers of few bits, whose products end in the middle between two floats; upper halves and a
+ * half, the middle between two bf16; tiny numbers, denormals, powers of two. */
+static float tie(uint64_t draw, float even)
+{
+    uint32_t bits = bits_of(even), sign = bits & 0x80000000u;
+    switch (draw >> 56 & 7) {
+    case 0:
+        return float_of((bits & 0xfffff800u) | 0x800u);
+    case 1:
+        return float_of((bits & 0xffff0000u) | 0x8000u);
+    case 2:
+        return float_of(sign | (uint32_t)(draw & 0x007fffff)); /* denormal, or zero */
+    case 3:
+        return float_of(sign | 0x00800000u | (uint32_t)(draw & 0x01000003));
+    case 4:
+        return float_of(sign | (uint32_t)(0x30 + (draw & 31)) << 24);
+    default:
+        return even;
+    }
+}
+
+void fill(float *x, size_t count, enum numbers numbers, uint64_t stream)
+{
+    static const float odd[] = {__builtin_inff(), -__builtin_inff(), __builtin_nanf("")};
+    const struct random_key key = {12 + (uint64_t)numbers, RANDOM_TEST, stream};
+    for (size_t i = 0; i < count; i++) {
+        uint64_t draw = random_u64(key, 2 * i);
+        float even = random_unit(key, 2 * i + 1) * 2 - 1;
+        x[i] = numbers == NUMBERS_EVEN   ? even
+               : numbers == NUMBERS_HARD ? float_of(any_bits(draw))
+                                         : tie(draw, even);
+        if (numbers == NUMBERS_ODD && draw % 499 < 3)
+            x[i] = odd[draw % 499];
+    }
+}
+
+/* ---- the command ---- */
+
+static bool set_feeding(struct ways *ways, const char *word)
+{
+    static const char *const names[] = {"whole", "single", "pieces", "together", "neighbours"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(word, names[i]) == 0) {
+            ways->feeding = (enum feeding)i;
+            return true;
         }
+    return false;
 }
 
-/* ---- training ---- */
-
-enum { STEPS = 3, SHARDS = 2, SHARD_ROWS = 1, LENGTH = 70, VOCABULARY = 150 };
-
-struct variant {
-    bool qk_norm, tied, muon;
-    enum dtype type;
-};
-
-struct trial {
-    struct model *model;
-    struct training *training;
-    struct optimizer *optimizer;
-    float *loss;
-    uint32_t tokens[SHARDS * SHARD_ROWS][LENGTH + 1], first_key[SHARD_ROWS][LENGTH];
-};
-
-static void make_tokens(struct trial *trial, int64_t step)
+static void set_way(struct exact *exact, const char *word)
 {
-    const struct random_key key = {13, RANDOM_TEST, (uint64_t)step};
-    for (size_t row = 0; row < SHARDS * SHARD_ROWS; row++)
-        for (size_t i = 0; i <= LENGTH; i++) {
-            uint64_t draw = random_below(key, row * (LENGTH + 1) + i, VOCABULARY);
-            trial->tokens[row][i] =
-                (uint32_t)(i % 3 ? (trial->tokens[row][i - 1] * 7 + 1) % VOCABULARY : draw);
-        }
-    for (size_t row = 0; row < SHARD_ROWS; row++)
-        for (uint32_t i = 0; i < LENGTH; i++)
-            trial->first_key[row][i] = i >= 33 ? 33 : 0; /* a document begins in the row */
-}
-
-static float shard(struct trial *trial, size_t index, float *gradients)
-{
-    uint32_t tokens[SHARD_ROWS * LENGTH], targets[SHARD_ROWS * LENGTH];
-    for (size_t row = 0; row < SHARD_ROWS; row++) {
-        const uint32_t *from = trial->tokens[index * SHARD_ROWS + row];
-        memcpy(tokens + row * LENGTH, from, LENGTH * sizeof *tokens);
-        memcpy(targets + row * LENGTH, from + 1, LENGTH * sizeof *targets);
+    if (strcmp(word, "dot") == 0) {
+        if (!exact->compute->gemm->tile_dot)
+            exit(77);
+        exact->compute->dot_is_faster = true;
+    } else if (strcmp(word, "widened") == 0)
+        exact->compute->dot_is_faster = false;
+    else if (strcmp(word, "micro=1") == 0)
+        exact->ways.micro_rows = 1;
+    else if (strcmp(word, "recompute") == 0)
+        exact->ways.recompute = true;
+    else if (!set_feeding(&exact->ways, word)) {
+        fprintf(stderr, "exact: there is no way '%s'\n", word);
+        exit(2);
     }
-    struct batch batch = {.sequences = SHARD_ROWS,
-                          .length = LENGTH,
-                          .tokens = tokens,
-                          .targets = targets,
-                          .first_key = &trial->first_key[0][0]};
-    model_gradients(trial->training, &batch, 1.0f / (SHARDS * SHARD_ROWS * LENGTH), gradients,
-                    trial->loss);
-    return sum_of_values(trial->model->compute, trial->loss, SHARD_ROWS * LENGTH);
-}
-
-static void emit_training(const struct variant *variant, struct compute *compute,
-                          struct arena *arena)
-{
-    struct trial *trial = take(arena, 1, sizeof *trial);
-    struct recipe *recipe = take(arena, 1, sizeof *recipe);
-    struct error error = {0};
-    float *gradients[SHARDS];
-    *recipe = (struct recipe){.model = {.layers = 2,
-                                        .width = 64,
-                                        .heads = 2,
-                                        .kv_heads = 1,
-                                        .head_size = 64,
-                                        .ffn_width = 128,
-                                        .vocabulary = VOCABULARY,
-                                        .context = LENGTH,
-                                        .rope_theta = 10000,
-                                        .norm_epsilon = 1e-5,
-                                        .tied = variant->tied,
-                                        .qk_norm = variant->qk_norm},
-                              .matrix_optimizer = variant->muon ? MATRIX_MUON : MATRIX_ADAMW,
-                              .learning_rate = 0.02,
-                              .embedding_rate = 0.01,
-                              .head_rate = 0.005,
-                              .vector_rate = 0.005,
-                              .beta1 = 0.9,
-                              .beta2 = 0.95,
-                              .epsilon = 1e-10,
-                              .weight_decay = 0.05,
-                              .momentum = 0.95,
-                              .clip = 1};
-    must(model_create(&trial->model, &recipe->model, variant->type, compute, arena, &error),
-         &error);
-    model_init(trial->model, 7);
-    must(training_create(&trial->training, trial->model,
-                         &(struct training_shape){SHARD_ROWS, LENGTH, variant->tied}, arena,
-                         &error),
-         &error);
-    must(optimizer_create(&trial->optimizer, trial->model, recipe, arena, &error), &error);
-    trial->loss = take(arena, SHARD_ROWS * LENGTH, sizeof *trial->loss);
-    const size_t count = trial->model->table.total;
-    for (size_t i = 0; i < SHARDS; i++)
-        gradients[i] = take(arena, count, sizeof(float));
-    for (int64_t step = 1; step <= STEPS; step++) {
-        make_tokens(trial, step);
-        float loss = 0;
-        for (size_t i = 0; i < SHARDS; i++)
-            loss += shard(trial, i, gradients[i]);
-        add_arrays(compute, gradients[0], gradients[0], gradients[1], count);
-        double norm = gradient_norm(trial->model, gradients[0]);
-        const struct optimizer_update update = {
-            .rate_share = 1, .grad_scale = norm > 1 ? (float)(1 / norm) : 1, .count = step};
-        optimizer_step(trial->optimizer, gradients[0], &update);
-        emit(&loss, 1);
-    }
-    emit(trial->model->weights, count);
-    emit(trial->optimizer->first, count);
-    emit(trial->optimizer->second, trial->optimizer->seconds.total);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct variant variants[] = {{true, false, true, DTYPE_BF16},
-                                              {false, true, false, DTYPE_F32},
-                                              {true, true, true, DTYPE_F32}};
+    static const struct {
+        const char *name;
+        void (*emit)(const struct exact *exact);
+    } kinds[] = {{"operations", emit_operations},
+                 {"train", emit_training},
+                 {"small", emit_small},
+                 {"inference", emit_inference}};
+    struct exact exact = {.ways = {.micro_rows = 2}};
     struct error error = {0};
-    struct compute *compute;
-    struct arena *arena;
-    int threads = argc > 2 ? atoi(argv[2]) : 1;
-    must(arena_create(&arena, 0, &error), &error);
-    must(compute_create(&compute, threads, &error), &error);
+    int found = 2;
+    must(arena_create(&exact.arena, 0, &error), &error);
+    must(compute_create(&exact.compute, argc > 2 ? atoi(argv[2]) : 1, &error), &error);
     const char *wanted = getenv("RODNIK_ISA");
-    if (wanted && *wanted && strcmp(isa_name(compute_isa(compute)), wanted) != 0)
-        return 77; /* this processor lacks it */
-    if (argc > 1 && strcmp(argv[1], "operations") == 0) {
-        emit_vectors(compute, arena);
-        emit_products(compute, arena);
-    } else
-        for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
-            emit_training(&variants[i], compute, arena);
-    compute_destroy(compute);
-    arena_destroy(arena);
-    return fflush(stdout) == 0 ? 0 : 1;
+    if (wanted && *wanted && strcmp(isa_name(compute_isa(exact.compute)), wanted) != 0)
+        return 77;
+    for (int i = 3; i < argc; i++)
+        set_way(&exact, argv[i]);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (argc > 1 && strcmp(argv[1], kinds[i].name) == 0) {
+            kinds[i].emit(&exact);
+            section("end");
+            found = 0;
+        }
+    if (found)
+        fprintf(stderr, "usage: exact operations|train|small|inference THREADS [WAY...]\n");
+    compute_destroy(exact.compute);
+    arena_destroy(exact.arena);
+    return fflush(stdout) == 0 ? found : 1;
 }

@@ -1,7 +1,7 @@
 /* Sixteen floats as one value: the sixteen lanes of docs/numerics.md, with the same result on every
  * instruction set.  Included by kernel sources, which are compiled once per KERNEL_ISA (0 portable,
- * 1 AVX2, 2 AVX-512, 3 AVX-512 BF16).  The portable form may be narrowed: VECTOR_LANES 1 makes the
- * same definitions scalar functions.
+ * on aarch64 NEON; 1 AVX2, 2 AVX-512, 3 AVX-512 BF16).  The portable form may be narrowed:
+ * VECTOR_LANES 1 makes the same definitions scalar functions.
  *
  * Denormals: arithmetic, conversions and comparisons take them for zero and never give one (the
  * thread's environment sees to it); loads, stores, selects, integer operations, widening and
@@ -22,6 +22,8 @@
 #endif
 #if KERNEL_ISA > 0
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #ifndef VECTOR_LANES
@@ -108,6 +110,71 @@ VECTOR float flushed_div(float a, float b)
     a = flush(a);
     b = flush(b);
     SETTLE(a / b, a * 0x1p24f / b);
+}
+
+#endif
+
+/* ---- four floats in a NEON register, flushed as above; where a result is the smallest normal
+ * number, its lanes are done again one by one ---- */
+
+#if defined(__aarch64__) && VECTOR_LANES == 16
+
+typedef float32x4_t quad;
+
+VECTOR uint32x4_t quad_magnitude(quad x)
+{
+    return vandq_u32(vreinterpretq_u32_f32(x), vdupq_n_u32(0x7fffffffu));
+}
+VECTOR quad quad_flush(quad x)
+{
+    uint32x4_t small = vcltq_u32(quad_magnitude(x), vdupq_n_u32(0x00800000u));
+    return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x),
+                                           vandq_u32(small, vdupq_n_u32(0x7fffffffu))));
+}
+VECTOR bool quad_in_doubt(quad x)
+{
+    return vmaxvq_u32(vceqq_u32(quad_magnitude(x), vdupq_n_u32(0x00800000u))) != 0;
+}
+#define QUAD_AGAIN(count, expression) \
+    float lane[count][4]; \
+    for (int k = 0; k < count; k++) \
+        vst1q_f32(lane[k], operand[k]); \
+    for (int i = 0; i < 4; i++) \
+        lane[0][i] = (expression); \
+    return vld1q_f32(lane[0])
+static inline quad quad_fma_again(quad a, quad b, quad c)
+{
+    const quad operand[3] = {a, b, c};
+    QUAD_AGAIN(3, flushed_fma(lane[0][i], lane[1][i], lane[2][i]));
+}
+static inline quad quad_mul_again(quad a, quad b)
+{
+    const quad operand[2] = {a, b};
+    QUAD_AGAIN(2, flushed_mul(lane[0][i], lane[1][i]));
+}
+static inline quad quad_div_again(quad a, quad b)
+{
+    const quad operand[2] = {a, b};
+    QUAD_AGAIN(2, flushed_div(lane[0][i], lane[1][i]));
+}
+VECTOR quad quad_add(quad a, quad b)
+{
+    return quad_flush(vaddq_f32(quad_flush(a), quad_flush(b)));
+}
+VECTOR quad quad_fma(quad a, quad b, quad c)
+{
+    quad r = vfmaq_f32(quad_flush(c), quad_flush(a), quad_flush(b));
+    return quad_in_doubt(r) ? quad_fma_again(a, b, c) : quad_flush(r);
+}
+VECTOR quad quad_mul(quad a, quad b)
+{
+    quad r = vmulq_f32(quad_flush(a), quad_flush(b));
+    return quad_in_doubt(r) ? quad_mul_again(a, b) : quad_flush(r);
+}
+VECTOR quad quad_div(quad a, quad b)
+{
+    quad r = vdivq_f32(quad_flush(a), quad_flush(b));
+    return quad_in_doubt(r) ? quad_div_again(a, b) : quad_flush(r);
 }
 
 #endif
@@ -244,6 +311,98 @@ VECTOR v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
     EACH_HALF(v16, _mm256_blendv_ps(_mm256_castsi256_ps(otherwise.half[h]),
                                     _mm256_castsi256_ps(if_nan.half[h]),
                                     _mm256_cmp_ps(a.half[h], a.half[h], _CMP_UNORD_Q)));
+}
+
+#elif defined(__aarch64__) && VECTOR_LANES == 16
+
+typedef struct { quad part[4]; } v16;
+typedef struct { uint32x4_t part[4]; } i16;
+typedef i16 mask16;
+
+#define EACH_QUAD(type, expression) \
+    type r; \
+    for (int q = 0; q < 4; q++) \
+        r.part[q] = (expression); \
+    return r
+
+VECTOR v16 vload(const float *x) { EACH_QUAD(v16, vld1q_f32(x + 4 * q)); }
+VECTOR void vstore(float *x, v16 v)
+{
+    for (int q = 0; q < 4; q++)
+        vst1q_f32(x + 4 * q, v.part[q]);
+}
+VECTOR v16 vset(float x) { EACH_QUAD(v16, vdupq_n_f32(x)); }
+VECTOR v16 vadd(v16 a, v16 b) { EACH_QUAD(v16, quad_add(a.part[q], b.part[q])); }
+VECTOR v16 vsub(v16 a, v16 b)
+{
+    EACH_QUAD(v16, quad_flush(vsubq_f32(quad_flush(a.part[q]), quad_flush(b.part[q]))));
+}
+VECTOR v16 vmul(v16 a, v16 b) { EACH_QUAD(v16, quad_mul(a.part[q], b.part[q])); }
+VECTOR v16 vdiv(v16 a, v16 b) { EACH_QUAD(v16, quad_div(a.part[q], b.part[q])); }
+VECTOR v16 vsqrt(v16 a) { EACH_QUAD(v16, vsqrtq_f32(quad_flush(a.part[q]))); }
+VECTOR v16 vfma(v16 a, v16 b, v16 c)
+{
+    EACH_QUAD(v16, quad_fma(a.part[q], b.part[q], c.part[q]));
+}
+VECTOR v16 vmax(v16 a, v16 b)
+{
+    EACH_QUAD(v16, vaddq_f32(quad_flush(vbslq_f32(vcgtq_f32(a.part[q], quad_flush(b.part[q])),
+                                                  a.part[q], b.part[q])), vdupq_n_f32(0)));
+}
+VECTOR mask16 vless(v16 a, v16 b)
+{
+    EACH_QUAD(mask16, vcltq_f32(quad_flush(a.part[q]), quad_flush(b.part[q])));
+}
+VECTOR v16 vselect(mask16 m, v16 yes, v16 no)
+{
+    EACH_QUAD(v16, vbslq_f32(m.part[q], yes.part[q], no.part[q]));
+}
+VECTOR i16 vbits(v16 a) { EACH_QUAD(i16, vreinterpretq_u32_f32(a.part[q])); }
+VECTOR v16 vfrom_bits(i16 a) { EACH_QUAD(v16, vreinterpretq_f32_u32(a.part[q])); }
+VECTOR i16 iset(int32_t x) { EACH_QUAD(i16, vdupq_n_u32((uint32_t)x)); }
+VECTOR i16 iadd(i16 a, i16 b) { EACH_QUAD(i16, vaddq_u32(a.part[q], b.part[q])); }
+VECTOR i16 isub(i16 a, i16 b) { EACH_QUAD(i16, vsubq_u32(a.part[q], b.part[q])); }
+VECTOR i16 iand(i16 a, i16 b) { EACH_QUAD(i16, vandq_u32(a.part[q], b.part[q])); }
+VECTOR i16 ior(i16 a, i16 b) { EACH_QUAD(i16, vorrq_u32(a.part[q], b.part[q])); }
+VECTOR i16 ixor(i16 a, i16 b) { EACH_QUAD(i16, veorq_u32(a.part[q], b.part[q])); }
+VECTOR i16 ishift_left(i16 a, int n) { EACH_QUAD(i16, vshlq_u32(a.part[q], vdupq_n_s32(n))); }
+VECTOR i16 ishift_right(i16 a, int n) { EACH_QUAD(i16, vshlq_u32(a.part[q], vdupq_n_s32(-n))); }
+VECTOR i16 ishift_signed(i16 a, int n)
+{
+    EACH_QUAD(i16, vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(a.part[q]),
+                                                   vdupq_n_s32(-n))));
+}
+VECTOR i16 iload(const uint32_t *x) { EACH_QUAD(i16, vld1q_u32(x + 4 * q)); }
+VECTOR void istore(uint32_t *x, i16 v)
+{
+    for (int q = 0; q < 4; q++)
+        vst1q_u32(x + 4 * q, v.part[q]);
+}
+VECTOR v16 vfrom_int(i16 a)
+{
+    EACH_QUAD(v16, vcvtq_f32_s32(vreinterpretq_s32_u32(a.part[q])));
+}
+/* To nearest, ties to even; INT32_MIN for what does not fit and for not a number, as x86 has it. */
+VECTOR uint32x4_t quad_round_int(quad a)
+{
+    uint32x4_t fits = vandq_u32(vcgeq_f32(a, vdupq_n_f32(-0x1p31f)),
+                                vcltq_f32(a, vdupq_n_f32(0x1p31f)));
+    return vbslq_u32(fits, vreinterpretq_u32_s32(vcvtnq_s32_f32(a)), vdupq_n_u32(0x80000000u));
+}
+VECTOR i16 vround_int(v16 a) { EACH_QUAD(i16, quad_round_int(a.part[q])); }
+VECTOR v16 vwiden(const uint16_t *x)
+{
+    EACH_QUAD(v16, vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(x + 4 * q), 16)));
+}
+VECTOR void vstore_high_halves(uint16_t *x, i16 v)
+{
+    for (int q = 0; q < 4; q++)
+        vst1_u16(x + 4 * q, vshrn_n_u32(v.part[q], 16));
+}
+VECTOR v16 vnan_or(v16 a, i16 if_nan, i16 otherwise)
+{
+    EACH_QUAD(v16, vreinterpretq_f32_u32(vbslq_u32(vceqq_f32(a.part[q], a.part[q]),
+                                                   otherwise.part[q], if_nan.part[q])));
 }
 
 #else /* portable: loops that compilers turn into whatever vectors the machine has */

@@ -23,7 +23,7 @@ kernel_sources := $(wildcard src/tensor/*_kernels.c)
 page_files     := $(wildcard src/serve/page/*.html src/serve/page/*.css src/serve/page/*.js)
 isas           := scalar $(if $(x86),avx2 avx512 avx512bf16)
 # Built with MPI=1, processes that mpirun starts train together.
-other_comm     := src/tensor/$(if $(MPI),comm_single,comm_mpi).c
+other_comm     := $(if $(MPI),src/tensor/comm_single.c,$(wildcard src/tensor/comm_mpi*.c))
 sources         = $(filter-out $(kernel_sources) $(other_comm),$(wildcard src/$1/*.c))
 objects         = $(patsubst src/%.c,$(BUILD)/%.o,$(call sources,$1)) \
                   $(if $(filter tensor,$1),$(foreach isa,$(isas),$(patsubst src/%.c,$(BUILD)/%_$(isa).o,$(kernel_sources)))) \
@@ -120,7 +120,7 @@ $(foreach module,$(modules),$(eval $(call test_rule,$(module))))
 exact_sources := $(wildcard tests/exact/*.c)
 exact_objects := $(patsubst %,$(BUILD)/%.o,base/error base/arena base/thread base/random base/string model/config \
                  model/weights model/model model/block model/training infer/session infer/sample \
-                 train/optimizer train/watch train/schedule) $(call objects,tensor)
+                 train/optimizer train/partition train/watch train/schedule) $(call objects,tensor)
 $(BUILD)/exact: $(exact_sources) tests/exact/exact.h $(exact_objects)
 	@echo "  LD $@"
 	@$(CC) $(cflags) $(exact_static) $(exact_sources) $(exact_objects) -lm -pthread -o $@

@@ -169,6 +169,45 @@ int processors_allowed(void)
     return count < 1 ? 1 : count > THREAD_COUNT_MAX ? THREAD_COUNT_MAX : count;
 }
 
+/* The processor of rank `index` among those in the set. */
+static size_t nth_processor(const cpu_set_t *set, int index)
+{
+    size_t processor = 0;
+    while (!CPU_ISSET(processor, set) || index-- > 0)
+        processor++;
+    return processor;
+}
+
+void processors_take_share(int index, int count)
+{
+    ASSERT(index >= 0 && index < count);
+    cpu_set_t all, own;
+    if (count == 1 || sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) < 1)
+        return;
+    int processors = CPU_COUNT(&all);
+    int begin = index * processors / count, end = (index + 1) * processors / count;
+    if (begin == end)
+        end = begin + 1;
+    CPU_ZERO(&own);
+    for (int i = begin; i < end; i++)
+        CPU_SET(nth_processor(&all, i), &own);
+    (void)!sched_setaffinity(0, sizeof own, &own);
+}
+
+void thread_pool_pin(struct thread_pool *pool)
+{
+    ASSERT(pool);
+    cpu_set_t all, own;
+    if (sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) < pool->count)
+        return;
+    for (int i = 0; i < pool->count; i++) {
+        CPU_ZERO(&own);
+        CPU_SET(nth_processor(&all, i), &own);
+        pthread_t thread = i ? pool->workers[i].thread : pthread_self();
+        (void)!pthread_setaffinity_np(thread, sizeof own, &own);
+    }
+}
+
 status thread_pool_create(struct thread_pool **out, int count, struct error *error)
 {
     ASSERT(out && error);

@@ -19,6 +19,12 @@ int thread_pool_count(const struct thread_pool *pool);
 
 /* Those this process may run on. */
 int processors_allowed(void);
+/* From now on the calling thread, and threads it starts, run on their share of these: the index-th
+ * of `count` runs of neighbours; where there are fewer processors than shares, on one of them. */
+void processors_take_share(int index, int count);
+/* Keeps each thread of the pool, the calling one too, on a processor of its own, as long as there
+ * is one for each; else does nothing. */
+void thread_pool_pin(struct thread_pool *pool);
 
 /* A body works on items [begin, end); thread is in [0, count) and names whose scratch memory may be
  * used. */

@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "cli/bench.h"
+#include "tensor/comm.h"
 #include "train/train.h"
 
 enum { WARM_UP_STEPS = 2, TIMED_STEPS = 7, TOKENS_MAX = 1 << 20 };
@@ -41,14 +42,19 @@ static const struct {
 
 struct stage { /* everything one step works on */
     struct recipe recipe;
+    const struct comm *comm; /* processes, each with its share of the batch */
     struct compute *compute;
     struct model *model;
     struct training *training;
     struct optimizer *optimizer;
     struct batch batch;
     float *gradients, *loss;
-    size_t tokens;
+    size_t tokens;  /* of all processes */
+    size_t pending; /* gradients from here on are on their way to their owners */
 };
+
+/* Elements handed on at once. */
+enum { READY_COUNT = 1 << 20 };
 
 static status make_recipe(struct recipe *out, const struct bench_train *bench, struct error *error)
 {
@@ -75,16 +81,23 @@ static status make_recipe(struct recipe *out, const struct bench_train *bench, s
 static status make_batch(struct stage *stage, const struct bench_train *bench, struct arena *arena,
                          struct error *error)
 {
-    const struct random_key key = {1, RANDOM_TEST, 0};
+    const struct random_key key = {1, RANDOM_TEST, (uint64_t)comm_rank(stage->comm)};
+    int64_t processes = comm_count(stage->comm);
     uint32_t *tokens, *targets;
-    stage->tokens = (size_t)(bench->batch * bench->sequence);
-    TRY_ALLOC(tokens, arena, stage->tokens, error);
-    TRY_ALLOC(targets, arena, stage->tokens, error);
-    for (size_t i = 0; i < stage->tokens; i++) {
+    if (bench->batch % processes || (processes & (processes - 1)))
+        return fail(error, ERR_USAGE,
+                    "%lld processes can't share --batch %lld: it must be a multiple of their "
+                    "number, and that a power of two",
+                    (long long)processes, (long long)bench->batch);
+    size_t own = (size_t)(bench->batch / processes * bench->sequence);
+    stage->tokens = own * (size_t)processes;
+    TRY_ALLOC(tokens, arena, own, error);
+    TRY_ALLOC(targets, arena, own, error);
+    for (size_t i = 0; i < own; i++) {
         tokens[i] = (uint32_t)random_below(key, i, (uint64_t)stage->recipe.model.vocabulary);
         targets[i] = i ? tokens[i - 1] : 0;
     }
-    stage->batch = (struct batch){.sequences = (size_t)bench->batch,
+    stage->batch = (struct batch){.sequences = (size_t)(bench->batch / processes),
                                   .length = (size_t)bench->sequence,
                                   .tokens = tokens,
                                   .targets = targets};
@@ -101,18 +114,30 @@ static status set_stage(struct stage *stage, const struct bench_train *bench, st
     const struct training_shape shape = {stage->batch.sequences, stage->batch.length,
                                          bench->recompute, 1};
     TRY(training_create(&stage->training, stage->model, &shape, arena, error));
-    TRY(optimizer_create(&stage->optimizer, stage->model, &stage->recipe, arena, error));
+    TRY(optimizer_create(&stage->optimizer, stage->model, &stage->recipe, stage->comm, arena,
+                         error));
     TRY_ALLOC(stage->gradients, arena, stage->model->table.total, error);
     TRY_ALLOC(stage->loss, arena, stage->tokens, error);
     return OK;
 }
 
+static void on_final(void *context, size_t from)
+{
+    struct stage *stage = context;
+    if (from && stage->pending - from < READY_COUNT)
+        return;
+    optimizer_sum(stage->optimizer, stage->gradients, from, stage->pending);
+    stage->pending = from;
+}
+
 static double timed_step(struct stage *stage, int64_t count)
 {
+    const struct gradients_watcher watcher = {on_final, stage};
     double started = time_monotonic_s();
+    stage->pending = stage->model->table.total;
     model_gradients(stage->training, &stage->batch, 1.0f / (float)stage->tokens, stage->gradients,
-                    stage->loss);
-    double norm = gradient_norm(stage->model, stage->gradients);
+                    stage->loss, &watcher);
+    double norm = optimizer_norm(stage->optimizer, stage->gradients);
     const struct optimizer_update update = {
         .rate_share = 1, .grad_scale = norm > 1 ? (float)(1 / norm) : 1, .count = count};
     optimizer_step(stage->optimizer, stage->gradients, &update);
@@ -146,15 +171,20 @@ static void measure_and_print(struct stage *stage, const struct bench_train *ben
     getrusage(RUSAGE_SELF, &usage);
     double rss_bytes = (double)usage.ru_maxrss * 1024;
     double tokens_per_second = (double)stage->tokens / timing.step_s;
-    char name[96], more[160];
+    char name[96], more[192];
+    int processes = comm_count(stage->comm);
     snprintf(name, sizeof name, "%s %lldx%lld bf16 %s%s", bench->shape, (long long)bench->batch,
              (long long)bench->sequence, bench->optimizer, bench->recompute ? " recompute" : "");
+    timing.limit *= processes; /* they measure it at the same time, each on its threads */
+    timing.limit_share /= processes;
+    if (comm_rank(stage->comm) > 0)
+        return;
     if (bench->json)
         snprintf(more, sizeof more,
                  ", \"tokens_per_second\": %.1f, \"rss_bytes\": %.0f, \"parameters\": %zu, "
-                 "\"threads\": %d",
+                 "\"threads\": %d, \"processes\": %d",
                  tokens_per_second, rss_bytes, model_parameters(&stage->recipe.model),
-                 compute_threads(stage->compute));
+                 compute_threads(stage->compute), processes);
     else
         snprintf(more, sizeof more, ", %.1f tokens/s, %.0f MB peak memory", tokens_per_second,
                  rss_bytes * 1e-6);
@@ -170,11 +200,13 @@ static void measure_and_print(struct stage *stage, const struct bench_train *ben
 
 status bench_train(const struct bench_train *bench, struct error *error)
 {
-    ASSERT(bench && bench->shape && bench->optimizer && error);
-    struct stage stage = {0};
+    ASSERT(bench && bench->comm && bench->shape && bench->optimizer && error);
+    struct stage stage = {.comm = bench->comm};
     struct arena *arena = NULL;
     TRY(make_recipe(&stage.recipe, bench, error));
     TRY(compute_create(&stage.compute, bench->threads, error));
+    if (comm_count(stage.comm) > 1)
+        thread_pool_pin(compute_pool(stage.compute));
     status result = arena_create(&arena, 0, error);
     if (result == OK)
         result = set_stage(&stage, bench, arena, error);

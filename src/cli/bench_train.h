@@ -2,18 +2,19 @@
 #ifndef RODNIK_CLI_BENCH_TRAIN_H
 #define RODNIK_CLI_BENCH_TRAIN_H
 
-#include "base/error.h"
+#include "tensor/comm.h"
 
 struct bench_train {
     bool json;
     const char *shape; /* gpt2-small or 14m */
     int64_t batch, sequence;
-    const char *optimizer; /* adamw (of all weights) or muon (of matrices) */
-    bool recompute;        /* activations are computed again on the way back */
-    int threads;           /* 0: all */
+    const char *optimizer;   /* adamw (of all weights) or muon (of matrices) */
+    bool recompute;          /* activations are computed again on the way back */
+    int threads;             /* 0: all */
+    const struct comm *comm; /* processes that share the batch */
 };
 
-/* Prints one row: the median of several steps (forward, backward, clipping, update) after warm-up.
+/* Rank 0 prints one row: the median of several steps (forward, backward, clipping, update) after warm-up.
  * ERR_USAGE names a shape, optimizer or size that can't be. */
 MUST_USE status bench_train(const struct bench_train *bench, struct error *error);
 

@@ -8,6 +8,18 @@
 #include "cli/bench.h"
 #include "cli/bench_train.h"
 
+/* Processes that mpirun started share the batch. */
+static int run_train(struct bench_train *train, struct error *error)
+{
+    if (comm_start(&train->comm, "a benchmark keeps nothing", error) != OK)
+        return cli_fail("bench", error);
+    int exit_status = bench_train(train, error) == OK ? 0 : cli_fail("bench", error);
+    if (exit_status)
+        comm_abort(train->comm, exit_status);
+    comm_stop(train->comm);
+    return exit_status;
+}
+
 int command_bench(int argc, char **argv)
 {
     struct bench_train train = {
@@ -32,7 +44,8 @@ int command_bench(int argc, char **argv)
         "rodnik bench kernels|train [options]",
         "Measures matrix products or whole training steps; `limit` is the multiply-add peak of the "
         "same run.",
-        "  rodnik bench kernels --json\n  rodnik bench train --shape 14m --batch 8 --sequence 256",
+        "  rodnik bench kernels --json\n  rodnik bench train --shape 14m --batch 8 --sequence 256\n"
+        "  mpirun -np 2 rodnik bench train --shape 14m --batch 8 --threads 1    (built with MPI=1)",
         NULL};
     struct options_result options;
     struct error error = {0};
@@ -45,7 +58,7 @@ int command_bench(int argc, char **argv)
     if (strcmp(what, "kernels") == 0)
         (void)!bench_kernels(&(struct bench_kernels){train.threads, train.json, only}, &error);
     else if (strcmp(what, "train") == 0)
-        (void)!bench_train(&train, &error);
+        return run_train(&train, &error);
     else if (strcmp(what, "optimizer") == 0)
         (void)!bench_optimizer(train.json, train.threads, &error);
     else

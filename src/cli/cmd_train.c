@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/progress.h"
@@ -105,16 +104,6 @@ static status read_recipe(struct recipe *out, bool *any, const struct train_sett
     return OK;
 }
 
-/* Processes on one machine share its processors, unless who started them bound each to its own. */
-static int threads_of(const struct comm *comm, int wanted)
-{
-    int allowed = processors_allowed(), local = comm_local(comm);
-    bool bound = allowed < sysconf(_SC_NPROCESSORS_ONLN);
-    if (wanted || local == 1 || bound)
-        return wanted;
-    return allowed > local ? allowed / local : 1;
-}
-
 static status train(struct train_settings *settings, const struct option_list *sets, int threads,
                     bool json, struct error *error)
 {
@@ -128,7 +117,9 @@ static status train(struct train_settings *settings, const struct option_list *s
     settings->report = on_step;
     settings->stage = on_stage;
     settings->context = &shown;
-    TRY(compute_create(&settings->compute, threads_of(settings->comm, threads), error));
+    TRY(compute_create(&settings->compute, threads, error));
+    if (comm_count(settings->comm) > 1)
+        thread_pool_pin(compute_pool(settings->compute));
     interrupt_install();
     status done = train_run(&result, settings, error);
     if (shown.begun)
@@ -142,6 +133,16 @@ static status train(struct train_settings *settings, const struct option_list *s
                  (long long)result.steps_done, settings->run);
     print_result(&result, settings->run, json);
     return OK;
+}
+
+static status start_processes(const struct comm **out, const char *run, struct error *error)
+{
+    char advice[PATH_BYTES + 128];
+    snprintf(advice, sizeof advice,
+             "`rodnik train --out %s` goes on from its last checkpoint, with any number of "
+             "processes",
+             run);
+    return comm_start(out, advice, error);
 }
 
 /* The recipe's keys, from the table that reads them. */
@@ -202,7 +203,7 @@ int command_train(int argc, char **argv)
     const struct comm *comm = NULL;
     status result = check_arguments(&settings, &given, &error);
     if (result == OK)
-        result = comm_start(&comm, &error);
+        result = start_processes(&comm, settings.run, &error);
     settings.comm = comm;
     if (result == OK)
         result = train(&settings, &sets, cli_threads(threads), json, &error);

@@ -142,12 +142,18 @@ struct batch {
     bool accumulate;           /* gradients go on from what stands there, else from 0 */
 };
 
+/* Told while the way back goes on: gradients from element `from` of the flat buffer on are final;
+ * `from` falls to 0. */
+struct gradients_watcher {
+    void (*final)(void *context, size_t from);
+    void *context;
+};
 /* Forward and backward: the flat gradients become d(sum of losses * grad_scale), or are added to;
  * writes loss [sequences * length].  The embedding's part of a tied table's gradient follows the
  * head's of all `batches` micro-batches, so that their size changes no bit: it is added with the
- * last of them. */
+ * last of them, the only one that may have a watcher.  watcher: NULL for none. */
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
-                     float *gradients, float *loss);
+                     float *gradients, float *loss, const struct gradients_watcher *watcher);
 /* Forward only. */
 void model_loss(struct training *training, const struct batch *batch, float *loss);
 
@@ -170,6 +176,15 @@ struct safetensors {
 /* Writes atomically; metadata_json is a JSON object of strings or NULL. */
 MUST_USE status safetensors_write(const char *path, const struct safetensor *tensors, size_t count,
                                   const char *metadata_json, struct error *error);
+/* The same for data that do not stand in memory: `next` gives the bytes of all tensors piece by
+ * piece, in order. */
+struct safetensors_source {
+    status (*next)(void *context, struct view *piece, struct error *error);
+    void *context;
+};
+MUST_USE status safetensors_write_from(const char *path, const struct safetensor *tensors,
+                                       size_t count, const struct safetensors_source *source,
+                                       struct error *error);
 /* Maps and checks everything (header, types, shapes, offsets without holes or overlaps, ending at
  * the end of the file). */
 MUST_USE status safetensors_open(struct safetensors *out, const char *path, struct arena *arena,
@@ -192,6 +207,17 @@ MUST_USE status weights_load(float *flat, const struct weight_table *table, cons
  * tensor's name, the tensor hashes hashed in table order. */
 MUST_USE status weights_hash(struct sha256 *out, const struct weight_table *table,
                              const float *flat, struct compute *compute, struct error *error);
+/* The same in two steps, for values that stand in several places: the hashes of pieces (all full
+ * but a tensor's last), then of all of them in the table's order. */
+enum { WEIGHTS_HASH_PIECE = 1 << 20 /* elements */ };
+struct weights_piece {
+    const float *values;
+    size_t count;
+    struct sha256 *hash;
+};
+void weights_hash_pieces(const struct weights_piece *pieces, size_t count, struct compute *compute);
+MUST_USE status weights_hash_join(struct sha256 *out, const struct weight_table *table,
+                                  const struct sha256 *hashes, struct error *error);
 
 /* config.json as Hugging Face writes it (llama or qwen3). */
 MUST_USE status model_config_save(const struct model_config *config, const char *path,

@@ -59,36 +59,78 @@ static status write_header(struct buffer *header, const struct safetensor *tenso
     return OK;
 }
 
-static status write_file(struct file_writer *writer, const struct buffer *header,
-                         const struct safetensor *tensors, size_t count, struct error *error)
+/* Data that stand in memory, tensor by tensor. */
+struct standing {
+    const struct safetensor *next;
+};
+
+static status next_standing(void *context, struct view *piece, struct error *error)
+{
+    struct standing *standing = context;
+    (void)error;
+    *piece = (struct view){standing->next->data, standing->next->bytes};
+    standing->next++;
+    return OK;
+}
+
+static status write_file(struct file_writer *writer, const struct buffer *header, uint64_t bytes,
+                         const struct safetensors_source *source, struct error *error)
 {
     uint64_t length = htole64(header->len);
     TRY(file_writer_add(writer, &length, sizeof length, error));
     TRY(file_writer_add(writer, header->data, header->len, error));
-    for (size_t i = 0; i < count; i++)
-        TRY(file_writer_add(writer, tensors[i].data, tensors[i].bytes, error));
+    while (bytes) {
+        struct view piece;
+        TRY(source->next(source->context, &piece, error));
+        ASSERT(piece.len <= bytes);
+        TRY(file_writer_add(writer, piece.data, piece.len, error));
+        bytes -= piece.len;
+    }
     return OK;
+}
+
+static status write_with_header(const char *path, const struct buffer *header, uint64_t bytes,
+                                const struct safetensors_source *source, struct error *error)
+{
+    struct file_writer writer = {0};
+    TRY(file_writer_open(&writer, path, error));
+    status result = write_file(&writer, header, bytes, source, error);
+    if (result == OK)
+        return file_writer_commit(&writer, error);
+    file_writer_abort(&writer);
+    return result;
+}
+
+static status write_all(const char *path, const struct safetensor *tensors, size_t count,
+                        const char *metadata_json, const struct safetensors_source *source,
+                        struct error *error)
+{
+    ASSERT(path && tensors && count <= TENSORS_MAX && error);
+    struct buffer header;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += tensors[i].bytes;
+    buffer_create(&header, HEADER_BYTES_MAX);
+    status result = write_header(&header, tensors, count, metadata_json, error);
+    if (result == OK)
+        result = write_with_header(path, &header, bytes, source, error);
+    buffer_destroy(&header);
+    return result;
 }
 
 status safetensors_write(const char *path, const struct safetensor *tensors, size_t count,
                          const char *metadata_json, struct error *error)
 {
-    ASSERT(path && tensors && count <= TENSORS_MAX && error);
-    struct buffer header;
-    buffer_create(&header, HEADER_BYTES_MAX);
-    struct file_writer writer = {0};
-    status result = write_header(&header, tensors, count, metadata_json, error);
-    if (result == OK)
-        result = file_writer_open(&writer, path, error);
-    if (result == OK) {
-        result = write_file(&writer, &header, tensors, count, error);
-        if (result == OK)
-            result = file_writer_commit(&writer, error);
-        else
-            file_writer_abort(&writer);
-    }
-    buffer_destroy(&header);
-    return result;
+    struct standing standing = {tensors};
+    return write_all(path, tensors, count, metadata_json,
+                     &(struct safetensors_source){next_standing, &standing}, error);
+}
+
+status safetensors_write_from(const char *path, const struct safetensor *tensors, size_t count,
+                              const struct safetensors_source *source, struct error *error)
+{
+    ASSERT(source);
+    return write_all(path, tensors, count, NULL, source, error);
 }
 
 /* ---- reading ---- */

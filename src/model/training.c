@@ -251,8 +251,16 @@ static void embedding_gradients(struct training *training, float *gradients)
     training->done = 0;
 }
 
+static void tell_final(const struct gradients_watcher *watcher, const struct model *model,
+                       size_t first_weight)
+{
+    if (watcher && first_weight < model->table.count)
+        watcher->final(watcher->context, model->table.weights[first_weight].offset);
+}
+
+/* A tied head's gradient waits for the embedding's. */
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
-                     float *gradients, float *loss)
+                     float *gradients, float *loss, const struct gradients_watcher *watcher)
 {
     ASSERT(training && batch && gradients && loss);
     const struct model *model = training->model;
@@ -266,6 +274,7 @@ void model_gradients(struct training *training, const struct batch *batch, float
     struct cross_entropy in = loss_of(training, batch, grad_scale);
     cross_entropy(model->compute, &in, loss, training->scratch.narrow,
                   gradients + linear_head(model).offset);
+    tell_final(watcher, model, final_norm_index(&model->config) + 1);
     struct rmsnorm norm = final_norm(training);
     struct rmsnorm_gradients out = {
         .grad_x = grad,
@@ -278,6 +287,8 @@ void model_gradients(struct training *training, const struct batch *batch, float
             model_block_forward(model, layer, &training->blocks[layer]);
         model_block_backward(model, layer, &training->blocks[layer], grad, gradients,
                              &training->scratch);
+        tell_final(watcher, model, layer_index_of(&model->config, layer).norm1);
     }
     embedding_gradients(training, gradients);
+    tell_final(watcher, model, 0);
 }

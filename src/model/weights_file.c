@@ -87,15 +87,8 @@ status weights_load(float *flat, const struct weight_table *table, const char *p
 
 /* ---- hashes ---- */
 
-enum { HASH_PIECE_BYTES = 4 << 20 };
-
-struct piece {
-    const uint8_t *data;
-    size_t len;
-};
 struct hash_job {
-    const struct piece *pieces;
-    struct sha256 *hashes;
+    const struct weights_piece *pieces;
 };
 
 static void hash_pieces(void *context, size_t begin, size_t end, int thread)
@@ -103,18 +96,26 @@ static void hash_pieces(void *context, size_t begin, size_t end, int thread)
     (void)thread;
     const struct hash_job *job = context;
     for (size_t i = begin; i < end; i++)
-        job->hashes[i] = sha256_of(job->pieces[i].data, job->pieces[i].len);
+        *job->pieces[i].hash =
+            sha256_of(job->pieces[i].values, job->pieces[i].count * sizeof *job->pieces[i].values);
+}
+
+void weights_hash_pieces(const struct weights_piece *pieces, size_t count, struct compute *compute)
+{
+    ASSERT(pieces && compute);
+    struct hash_job job = {pieces};
+    parallel_for(compute_pool(compute), count, 1, hash_pieces, &job);
 }
 
 static size_t pieces_of(const struct weight *weight)
 {
-    size_t bytes = weight->rows * weight->columns * sizeof(float);
-    return (bytes + HASH_PIECE_BYTES - 1) / HASH_PIECE_BYTES;
+    return (weight->rows * weight->columns + WEIGHTS_HASH_PIECE - 1) / WEIGHTS_HASH_PIECE;
 }
 
-static status combine_hashes(struct sha256 *out, const struct weight_table *table,
-                             const struct sha256 *hashes, struct error *error)
+status weights_hash_join(struct sha256 *out, const struct weight_table *table,
+                         const struct sha256 *hashes, struct error *error)
 {
+    ASSERT(out && table && hashes && error);
     struct sha256_state whole, tensor;
     TRY(sha256_begin(&whole, error));
     for (size_t i = 0, at = 0; i < table->count; i++) {
@@ -139,29 +140,26 @@ status weights_hash(struct sha256 *out, const struct weight_table *table, const 
                     struct compute *compute, struct error *error)
 {
     ASSERT(out && table && flat && compute && error);
-    size_t count = 0;
+    size_t count = 0, at = 0;
     for (size_t i = 0; i < table->count; i++)
         count += pieces_of(&table->weights[i]);
     struct arena *arena = NULL;
     TRY(arena_create(&arena, 0, error));
-    struct piece *pieces = arena_alloc(arena, count, sizeof *pieces, error);
+    struct weights_piece *pieces = arena_alloc(arena, count, sizeof *pieces, error);
     struct sha256 *hashes = arena_alloc(arena, count, sizeof *hashes, error);
     status result = pieces && hashes ? OK : error->code;
-    for (size_t i = 0, at = 0; result == OK && i < table->count; i++) {
+    for (size_t i = 0; result == OK && i < table->count; i++) {
         const struct weight *weight = &table->weights[i];
-        const uint8_t *data = (const uint8_t *)(flat + weight->offset);
-        size_t left = weight->rows * weight->columns * sizeof *flat;
-        for (; left; at++) {
-            size_t len = left < HASH_PIECE_BYTES ? left : HASH_PIECE_BYTES;
-            pieces[at] = (struct piece){data, len};
-            data += len;
-            left -= len;
+        const float *values = flat + weight->offset;
+        size_t left = weight->rows * weight->columns, len;
+        for (; left; left -= len, values += len, at++) {
+            len = left < WEIGHTS_HASH_PIECE ? left : WEIGHTS_HASH_PIECE;
+            pieces[at] = (struct weights_piece){values, len, &hashes[at]};
         }
     }
     if (result == OK) {
-        struct hash_job job = {pieces, hashes};
-        parallel_for(compute_pool(compute), count, 1, hash_pieces, &job);
-        result = combine_hashes(out, table, hashes, error);
+        weights_hash_pieces(pieces, count, compute);
+        result = weights_hash_join(out, table, hashes, error);
     }
     arena_destroy(arena);
     return result;

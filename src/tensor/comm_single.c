@@ -5,9 +5,9 @@ struct comm {
     char nothing;
 };
 
-status comm_start(const struct comm **out, struct error *error)
+status comm_start(const struct comm **out, const char *advice, struct error *error)
 {
-    ASSERT(out && error);
+    ASSERT(out && advice && error);
     static const struct comm comm;
     *out = &comm;
     return OK;
@@ -36,10 +36,31 @@ int comm_count(const struct comm *comm)
     return 1;
 }
 
-int comm_local(const struct comm *comm)
+void comm_sum_begin(const struct comm *comm, const struct comm_map *map,
+                    const struct compute *compute, float *data, size_t begin, size_t end)
 {
     (void)comm;
-    return 1;
+    (void)map;
+    (void)compute;
+    (void)data;
+    (void)begin;
+    (void)end;
+}
+
+void comm_share_begin(const struct comm *comm, const struct comm_map *map, void *data,
+                      size_t item_bytes, size_t begin, size_t end)
+{
+    (void)comm;
+    (void)map;
+    (void)data;
+    (void)item_bytes;
+    (void)begin;
+    (void)end;
+}
+
+void comm_wait(const struct comm *comm)
+{
+    (void)comm;
 }
 
 void comm_broadcast(const struct comm *comm, void *data, size_t bytes)
@@ -49,13 +70,10 @@ void comm_broadcast(const struct comm *comm, void *data, size_t bytes)
     (void)bytes;
 }
 
-float comm_tree_sum(const struct comm *comm, struct compute *compute, float *data, size_t count,
-                    float *received, float value)
+void comm_collect(const struct comm *comm, int owner, void *data, size_t bytes)
 {
     (void)comm;
-    (void)compute;
+    (void)owner;
     (void)data;
-    (void)count;
-    (void)received;
-    return value;
+    (void)bytes;
 }

@@ -224,6 +224,10 @@ void cross_entropy(struct compute *compute, const struct cross_entropy *in, floa
  * lane rule over blocks. */
 float sum_of_squares(struct compute *compute, const float *x, size_t count);
 float sum_of_values(struct compute *compute, const float *x, size_t count);
+/* The first half of sum_of_squares, the sums of its blocks, and the second. */
+enum { SQUARES_BLOCK = 4096 };
+void squares_of_blocks(struct compute *compute, float *sums, const float *x, size_t count);
+float sum_of_blocks(const struct compute *compute, const float *sums, size_t blocks);
 bool all_finite(struct compute *compute, const float *x, size_t count);
 /* x[i] = 0, each thread its share: of fresh memory it gets the pages near its processor. */
 void zero_array(struct compute *compute, float *x, size_t count);

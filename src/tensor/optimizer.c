@@ -41,6 +41,21 @@ float sum_of_squares(struct compute *compute, const float *x, size_t count)
     return sum_blocks(compute, SUM_SQUARES, x, count);
 }
 
+_Static_assert((int)SQUARES_BLOCK == (int)SUM_BLOCK, "ops.h states the kernels' block");
+
+void squares_of_blocks(struct compute *compute, float *sums, const float *x, size_t count)
+{
+    ASSERT(compute && sums && x);
+    struct sum job = {compute->row->sums[SUM_SQUARES], x, count, sums};
+    parallel_for(compute->pool, (count + SUM_BLOCK - 1) / SUM_BLOCK, SUM_CHUNK, run_sum, &job);
+}
+
+float sum_of_blocks(const struct compute *compute, const float *sums, size_t blocks)
+{
+    ASSERT(compute && sums);
+    return compute->row->sum(sums, blocks);
+}
+
 float sum_of_values(struct compute *compute, const float *x, size_t count)
 {
     ASSERT(compute && x);

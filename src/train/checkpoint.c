@@ -117,61 +117,12 @@ status checkpoint_hash(struct hashes *out, const struct checkpoint *checkpoint, 
 {
     ASSERT(out && checkpoint && error);
     const struct model *model = checkpoint->model;
-    const struct optimizer *optimizer = checkpoint->optimizer;
     struct hashes hashes;
+    TRY(moments_hash(&hashes.first, &hashes.second, checkpoint->optimizer, error));
     TRY(weights_hash(&hashes.weights, &model->table, model->weights, model->compute, error));
-    TRY(weights_hash(&hashes.first, &model->table, optimizer->first, model->compute, error));
-    TRY(weights_hash(&hashes.second, &optimizer->seconds, optimizer->second, model->compute,
-                     error));
     TRY(state_hash(&hashes, checkpoint->position, error));
     *out = hashes;
     return OK;
-}
-
-/* One moment's tensors, under names that begin with `prefix`. */
-static status list_moments(struct safetensor *out, const struct weight_table *table,
-                           const char *prefix, const float *flat, struct arena *arena,
-                           struct error *error)
-{
-    for (size_t i = 0; i < table->count; i++) {
-        const struct weight *weight = &table->weights[i];
-        char *name = arena_format(arena, error, "%s%s", prefix, weight->name);
-        if (!name)
-            return error->code;
-        out[i] = (struct safetensor){.name = name,
-                                     .dtype = "F32",
-                                     .shape = {weight->rows, weight->columns},
-                                     .dimensions = 2,
-                                     .data = flat + weight->offset,
-                                     .bytes = weight->rows * weight->columns * sizeof *flat};
-    }
-    return OK;
-}
-
-static status list_optimizer(struct safetensor **out, size_t *count,
-                             const struct optimizer *optimizer, struct arena *arena,
-                             struct error *error)
-{
-    size_t firsts = optimizer->model->table.count;
-    *count = firsts + optimizer->seconds.count;
-    TRY_ALLOC(*out, arena, *count, error);
-    TRY(list_moments(*out, &optimizer->model->table, "first.", optimizer->first, arena, error));
-    return list_moments(*out + firsts, &optimizer->seconds, "second.", optimizer->second, arena,
-                        error);
-}
-
-static status save_optimizer(const struct optimizer *optimizer, const char *path,
-                             struct error *error)
-{
-    struct arena *arena = NULL;
-    struct safetensor *tensors = NULL;
-    size_t count = 0;
-    TRY(arena_create(&arena, 0, error));
-    status result = list_optimizer(&tensors, &count, optimizer, arena, error);
-    if (result == OK)
-        result = safetensors_write(path, tensors, count, NULL, error);
-    arena_destroy(arena);
-    return result;
 }
 
 static status copy_file(const char *from, const char *to, struct error *error)
@@ -207,7 +158,7 @@ static status write_folder(const struct checkpoint *checkpoint, const char *run,
     TRY(path_join(path, sizeof path, folder, MODEL_FILE, error));
     TRY(weights_save(path, &model->table, model->weights, NULL, error));
     TRY(path_join(path, sizeof path, folder, OPTIMIZER_FILE, error));
-    TRY(save_optimizer(checkpoint->optimizer, path, error));
+    TRY(moments_save(checkpoint->optimizer, path, error));
     TRY(path_join(path, sizeof path, folder, CONFIG_FILE, error));
     TRY(model_config_save(&model->config, path, error));
     TRY(sha256_of_file(&state.config_file, path, error));
@@ -287,35 +238,6 @@ static status check_file(const char *folder, const char *name, const struct sha2
     return OK;
 }
 
-static status copy_moments(struct optimizer *optimizer, const struct safetensors *file,
-                           const char *path, struct arena *arena, struct error *error)
-{
-    struct safetensor *wanted = NULL;
-    size_t count = 0;
-    TRY(list_optimizer(&wanted, &count, optimizer, arena, error));
-    for (size_t i = 0; i < count; i++) {
-        const struct safetensor *tensor = safetensors_find(file, wanted[i].name);
-        if (!tensor || strcmp(tensor->dtype, "F32") != 0 || tensor->bytes != wanted[i].bytes)
-            return fail(error, ERR_FORMAT, "%s: has no tensor %s of %zu bytes", path,
-                        wanted[i].name, wanted[i].bytes);
-        memcpy((void *)(uintptr_t)wanted[i].data, tensor->data, tensor->bytes);
-    }
-    return OK;
-}
-
-static status load_optimizer(struct optimizer *optimizer, const char *path, struct error *error)
-{
-    struct arena *arena = NULL;
-    struct safetensors file = {0};
-    TRY(arena_create(&arena, 0, error));
-    status result = safetensors_open(&file, path, arena, error);
-    if (result == OK)
-        result = copy_moments(optimizer, &file, path, arena, error);
-    safetensors_close(&file);
-    arena_destroy(arena);
-    return result;
-}
-
 static status check_identity(const struct identity *found, const struct identity *expected,
                              const char *folder, struct error *error)
 {
@@ -336,6 +258,8 @@ static status load_folder(const struct checkpoint *checkpoint, const char *folde
 {
     char path[PATH_BYTES];
     struct state state;
+    struct moments_hashes moments;
+    struct hashes hashes;
     struct model *model = checkpoint->model;
     TRY(read_state(&state, folder, error));
     TRY(check_identity(&state.identity, checkpoint->identity, folder, error));
@@ -344,14 +268,18 @@ static status load_folder(const struct checkpoint *checkpoint, const char *folde
     TRY(path_join(path, sizeof path, folder, MODEL_FILE, error));
     TRY(weights_load(model->weights, &model->table, path, error));
     TRY(path_join(path, sizeof path, folder, OPTIMIZER_FILE, error));
-    TRY(load_optimizer(checkpoint->optimizer, path, error));
-    *checkpoint->position = state.position;
-    *checkpoint->segment = state.segment;
-    TRY(checkpoint_hash(checkpoint->hashes, checkpoint, error));
-    if (memcmp(checkpoint->hashes, &state.hashes, sizeof state.hashes) != 0)
+    TRY(moments_load(checkpoint->optimizer, path, &moments, error));
+    hashes.first = moments.first;
+    hashes.second = moments.second;
+    TRY(weights_hash(&hashes.weights, &model->table, model->weights, model->compute, error));
+    TRY(state_hash(&hashes, &state.position, error));
+    if (memcmp(&hashes, &state.hashes, sizeof hashes) != 0)
         return fail(error, ERR_FORMAT,
                     "%s: its weights or moments do not have the SHA-256 stated in %s", folder,
                     STATE_FILE);
+    *checkpoint->position = state.position;
+    *checkpoint->segment = state.segment;
+    *checkpoint->hashes = hashes;
     model_refresh(model);
     return OK;
 }
@@ -411,6 +339,17 @@ status checkpoint_load(bool *found, const struct checkpoint *checkpoint, const c
         result = load_newest(found, checkpoint, folder, &steps, error);
     arena_destroy(arena);
     return result;
+}
+
+status checkpoint_moments_path(char out[PATH_BYTES], const char *run, int64_t step,
+                               struct error *error)
+{
+    ASSERT(out && run && error);
+    char folder[PATH_BYTES], path[PATH_BYTES], name[STEP_NAME_BYTES];
+    TRY(checkpoints_folder(folder, run, error));
+    step_name(name, "", step);
+    TRY(path_join(path, sizeof path, folder, name, error));
+    return path_join(out, PATH_BYTES, path, OPTIMIZER_FILE, error);
 }
 
 /* ---- for readers of a run ---- */

@@ -67,6 +67,8 @@ static status choose_steps(struct loop *loop, struct error *error)
     if (!(budget_s > 0))
         return OK;
     double started = time_monotonic_s();
+    recipe->steps = MEASURED_STEPS_MAX + 1;
+    TRY(trainer_reset(&loop->trainer, error));
     double step_s = measure_step_s(&loop->trainer, MEASURED_SHARE * budget_s);
     if (interrupt_requested())
         return fail(error, ERR_INTERRUPTED, "%s: stopped before the first step", loop->run.path);
@@ -93,14 +95,14 @@ static status save(struct loop *loop, struct error *error)
     struct trainer *trainer = &loop->trainer;
     struct checkpoint checkpoint = trainer_checkpoint(trainer);
     TRY(metrics_flush(&loop->metrics, error));
-    TRY(checkpoint_hash(&trainer->hashes, &checkpoint, error));
+    TRY(trainer_hash(trainer, error));
     if (on_grid(trainer->recipe, trainer->position.step)) {
         TRY(run_ledger_segment(&loop->ledger, trainer->recipe, &checkpoint, error));
         trainer->segment = (struct segment){.from = trainer->position.step,
                                             .before = trainer->hashes.state,
                                             .loss = trainer->segment.loss};
     }
-    TRY(checkpoint_save(&checkpoint, loop->run.path, trainer->recipe->keep, error));
+    TRY(trainer_save(trainer, error));
     loop->saved_step = trainer->position.step;
     return OK;
 }
@@ -108,19 +110,14 @@ static status save(struct loop *loop, struct error *error)
 static status resume(struct loop *loop, struct error *error)
 {
     struct trainer *trainer = &loop->trainer;
-    struct checkpoint checkpoint = trainer_checkpoint(trainer);
     bool found = false;
-    TRY(checkpoint_load(&found, &checkpoint, loop->run.path, error));
+    TRY(trainer_load(&found, trainer, error));
     if (!found) {
-        if (trainer->recipe->minutes > 0) /* followers must know of it too */
-            trainer->recipe->steps = MEASURED_STEPS_MAX + 1;
-        trainer_lead(trainer, ORDER_STATE);
         TRY(choose_steps(loop, error));
         TRY(trainer_reset(trainer, error));
         TRY(run_ledger_begin(&loop->ledger, &trainer->identity, &trainer->hashes.state, error));
     }
     TRY(run_ledger_check(&loop->ledger, trainer->recipe, &trainer->segment, error));
-    trainer_lead(trainer, ORDER_STATE);
     loop->first_step = loop->saved_step = trainer->position.step;
     if (found)
         log_info("%s: going on after step %lld", loop->run.path, (long long)trainer->position.step);
@@ -219,7 +216,7 @@ static status run_loop(struct loop *loop, struct arena *arena, struct error *err
     loop->result.steps_done = trainer->position.step;
     loop->result.steps = trainer->recipe->steps;
     loop->result.state = trainer->hashes.state;
-    trainer_lead(trainer, ORDER_END);
+    trainer_end(trainer);
     return OK;
 }
 
@@ -227,6 +224,8 @@ static status open_loop(struct loop *loop, struct arena *arena, struct error *er
 {
     TRY(run_open(&loop->run, loop->settings, arena, error));
     status result = run_ledger_open(&loop->ledger, loop->run.path, error);
+    if (result == OK)
+        result = processes_check(&loop->run.recipe, loop->settings->comm, error);
     if (result == OK) {
         run_lead(&loop->run, loop->settings->comm);
         result = run_loop(loop, arena, error);
@@ -242,7 +241,7 @@ static status follow(struct loop *loop, struct arena *arena, struct error *error
     TRY(run_follow(&loop->run, loop->settings, error));
     status result = trainer_create(&loop->trainer, &loop->run, loop->settings, arena, error);
     if (result == OK)
-        trainer_follow(&loop->trainer);
+        result = trainer_follow(&loop->trainer, error);
     run_close(&loop->run);
     return result;
 }

@@ -1,46 +1,71 @@
-/* AdamW and Muon over the weight table: each weight group has its own rate. */
+/* AdamW and Muon over the parts of the weight table that this process keeps: each weight group has
+ * its own rate. */
 #include "train/train.h"
 
 #include <math.h>
 
 #include "train/train_internal.h"
 
+/* Weights stepped are shared in runs of at least this many elements. */
+enum { SHARED_COUNT = 1 << 20 };
+
 static size_t weight_count(const struct weight *weight)
 {
     return weight->rows * weight->columns;
 }
 
-static bool uses_muon(const struct recipe *recipe, const struct weight *weight)
+static const struct weight *weight_of(const struct optimizer *optimizer, const struct part *part)
 {
-    return weight->group == WEIGHT_MATRIX && recipe->matrix_optimizer == MATRIX_MUON;
+    return &optimizer->model->table.weights[part->weight];
 }
 
-double gradient_norm(const struct model *model, const float *gradients)
+/* ---- what all processes sum and share ---- */
+
+void optimizer_sum(struct optimizer *optimizer, float *gradients, size_t begin, size_t end)
 {
-    ASSERT(model && gradients);
+    ASSERT(optimizer && gradients && begin <= end);
+    comm_sum_begin(optimizer->comm, &optimizer->partition.elements, optimizer->model->compute,
+                   gradients, begin, end);
+}
+
+double optimizer_norm(struct optimizer *optimizer, const float *gradients)
+{
+    ASSERT(optimizer && gradients);
+    const struct partition *partition = &optimizer->partition;
+    const struct weight_table *table = &optimizer->model->table;
+    struct compute *compute = optimizer->model->compute;
+    const struct comm_map *blocks = &partition->blocks;
+    comm_wait(optimizer->comm);
+    for (size_t i = 0; i < partition->count; i++) {
+        const struct part *part = &partition->parts[i];
+        if (part->own)
+            squares_of_blocks(compute, optimizer->block_sums + blocks->start[i],
+                              gradients + part->begin, part->count);
+    }
+    comm_share_begin(optimizer->comm, blocks, optimizer->block_sums, sizeof(float), 0,
+                     blocks->start[blocks->parts]);
+    comm_wait(optimizer->comm);
     double sum = 0;
-    for (size_t i = 0; i < model->table.count; i++) {
-        const struct weight *weight = &model->table.weights[i];
-        sum += (double)sum_of_squares(model->compute, gradients + weight->offset,
-                                      weight_count(weight));
+    for (size_t i = 0, at = 0; i < table->count; i++) {
+        size_t count = (weight_count(&table->weights[i]) + SQUARES_BLOCK - 1) / SQUARES_BLOCK;
+        sum += (double)sum_of_blocks(compute, optimizer->block_sums + at, count);
+        at += count;
     }
     return sqrt(sum);
 }
 
-/* Muon needs one moment: second moments are laid out for the other weights only. */
-static status lay_out_seconds(struct optimizer *out, struct arena *arena, struct error *error)
+/* ---- memory ---- */
+
+static status list_seconds(struct optimizer *out, struct arena *arena, struct error *error)
 {
-    const struct weight_table *table = &out->model->table;
-    TRY_ALLOC(out->seconds.weights, arena, table->count, error);
-    TRY_ALLOC(out->second_offset, arena, table->count, error);
-    for (size_t i = 0; i < table->count; i++) {
-        out->second_offset[i] = SIZE_MAX;
-        if (uses_muon(out->recipe, &table->weights[i]))
+    const struct partition *partition = &out->partition;
+    TRY_ALLOC(out->seconds.weights, arena, out->model->table.count, error);
+    for (size_t i = 0; i < partition->count; i++) {
+        const struct weight *weight = weight_of(out, &partition->parts[i]);
+        if (partition->parts[i].muon || partition->parts[i].begin != weight->offset)
             continue;
-        struct weight *second = &out->seconds.weights[out->seconds.count++];
-        *second = table->weights[i];
-        second->offset = out->second_offset[i] = out->seconds.total;
-        out->seconds.total += weight_count(second);
+        out->seconds.weights[out->seconds.count++] = *weight;
+        out->seconds.total += weight_count(weight);
     }
     return OK;
 }
@@ -48,10 +73,11 @@ static status lay_out_seconds(struct optimizer *out, struct arena *arena, struct
 static status create_scratch(struct optimizer *out, struct arena *arena, struct error *error)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < out->model->table.count; i++) {
-        const struct weight *weight = &out->model->table.weights[i];
+    for (size_t i = 0; i < out->partition.count; i++) {
+        const struct part *part = &out->partition.parts[i];
+        const struct weight *weight = weight_of(out, part);
         size_t needed =
-            uses_muon(out->recipe, weight) ? muon_scratch_bytes(weight->rows, weight->columns) : 0;
+            part->own && part->muon ? muon_scratch_bytes(weight->rows, weight->columns) : 0;
         bytes = needed > bytes ? needed : bytes;
     }
     if (!bytes)
@@ -61,20 +87,27 @@ static status create_scratch(struct optimizer *out, struct arena *arena, struct 
 }
 
 status optimizer_create(struct optimizer **out, struct model *model, const struct recipe *recipe,
-                        struct arena *arena, struct error *error)
+                        const struct comm *comm, struct arena *arena, struct error *error)
 {
-    ASSERT(out && model && recipe && arena && error);
+    ASSERT(out && model && recipe && comm && arena && error);
     struct optimizer *optimizer;
+    const struct seat seat = {comm_rank(comm), comm_count(comm)};
     TRY_ALLOC(optimizer, arena, 1, error);
     optimizer->model = model;
     optimizer->recipe = recipe;
-    TRY_ALLOC(optimizer->first, arena, model->table.total, error);
-    TRY(lay_out_seconds(optimizer, arena, error));
-    TRY_ALLOC(optimizer->second, arena, optimizer->seconds.total, error);
+    optimizer->comm = comm;
+    struct partition *partition = &optimizer->partition;
+    TRY(partition_create(partition, &model->table, recipe, seat, arena, error));
+    TRY_ALLOC(optimizer->first, arena, partition->first_count, error);
+    TRY_ALLOC(optimizer->second, arena, partition->second_count, error);
+    TRY_ALLOC(optimizer->block_sums, arena, partition->blocks.start[partition->count], error);
+    TRY(list_seconds(optimizer, arena, error));
     TRY(create_scratch(optimizer, arena, error));
     *out = optimizer;
     return OK;
 }
+
+/* ---- a step ---- */
 
 static double peak_rate(const struct recipe *recipe, enum weight_group group)
 {
@@ -92,10 +125,11 @@ static double peak_rate(const struct recipe *recipe, enum weight_group group)
     return 0;
 }
 
-static void step_muon(const struct optimizer *optimizer, const struct weight *weight,
+static void step_muon(const struct optimizer *optimizer, const struct part *part,
                       const float *gradient, const struct optimizer_update *update)
 {
     const struct recipe *recipe = optimizer->recipe;
+    const struct weight *weight = weight_of(optimizer, part);
     struct model *model = optimizer->model;
     const struct muon settings = {
         .learning_rate = (float)(update->rate_share * peak_rate(recipe, weight->group)),
@@ -105,16 +139,17 @@ static void step_muon(const struct optimizer *optimizer, const struct weight *we
         .rows = weight->rows,
         .columns = weight->columns,
         .scratch = optimizer->muon_scratch};
-    const struct muon_state state = {.weight = model->weights + weight->offset,
-                                     .momentum = optimizer->first + weight->offset,
-                                     .copy = model->copy ? model->copy + weight->offset : NULL};
+    const struct muon_state state = {.weight = model->weights + part->begin,
+                                     .momentum = optimizer->first + part->first_at,
+                                     .copy = model->copy ? model->copy + part->begin : NULL};
     muon_step(model->compute, &settings, &state, gradient);
 }
 
-static void step_adamw(const struct optimizer *optimizer, const struct weight *weight,
-                       float *second, const float *gradient, const struct optimizer_update *update)
+static void step_adamw(const struct optimizer *optimizer, const struct part *part,
+                       const float *gradient, const struct optimizer_update *update)
 {
     const struct recipe *recipe = optimizer->recipe;
+    const struct weight *weight = weight_of(optimizer, part);
     struct model *model = optimizer->model;
     const struct adamw settings = {
         .learning_rate = (float)(update->rate_share * peak_rate(recipe, weight->group)),
@@ -124,25 +159,54 @@ static void step_adamw(const struct optimizer *optimizer, const struct weight *w
         .weight_decay = weight->decay ? (float)recipe->weight_decay : 0,
         .grad_scale = update->grad_scale,
         .step = update->count};
-    const struct adamw_state state = {.weight = model->weights + weight->offset,
-                                      .first = optimizer->first + weight->offset,
-                                      .second = second,
-                                      .copy = model->copy ? model->copy + weight->offset : NULL};
-    adamw_step(model->compute, &settings, &state, gradient, weight_count(weight));
+    const struct adamw_state state = {.weight = model->weights + part->begin,
+                                      .first = optimizer->first + part->first_at,
+                                      .second = optimizer->second + part->second_at,
+                                      .copy = model->copy ? model->copy + part->begin : NULL};
+    adamw_step(model->compute, &settings, &state, gradient, part->count);
 }
 
+static void step_part(const struct optimizer *optimizer, const struct part *part,
+                      const float *gradients, const struct optimizer_update *update)
+{
+    if (!part->own)
+        return;
+    if (part->muon)
+        step_muon(optimizer, part, gradients + part->begin, update);
+    else
+        step_adamw(optimizer, part, gradients + part->begin, update);
+}
+
+/* What others stepped has come as master values alone. */
+static void refresh_copies(const struct optimizer *optimizer)
+{
+    struct model *model = optimizer->model;
+    for (size_t i = 0; i < optimizer->partition.count && model->copy; i++) {
+        const struct part *part = &optimizer->partition.parts[i];
+        if (!part->own)
+            convert_array(model->compute, (struct array){model->copy + part->begin, DTYPE_BF16},
+                          (struct const_array){model->weights + part->begin, DTYPE_F32},
+                          part->count);
+    }
+}
+
+/* While some weights are stepped, those before them are on their way. */
 void optimizer_step(struct optimizer *optimizer, const float *gradients,
                     const struct optimizer_update *update)
 {
     ASSERT(optimizer && gradients && update && update->count >= 1);
-    const struct weight_table *table = &optimizer->model->table;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct weight *weight = &table->weights[i];
-        size_t second = optimizer->second_offset[i];
-        if (second == SIZE_MAX)
-            step_muon(optimizer, weight, gradients + weight->offset, update);
-        else
-            step_adamw(optimizer, weight, optimizer->second + second, gradients + weight->offset,
-                       update);
+    const struct partition *partition = &optimizer->partition;
+    size_t shared = 0;
+    for (size_t i = 0; i < partition->count; i++) {
+        const struct part *part = &partition->parts[i];
+        step_part(optimizer, part, gradients, update);
+        size_t end = part->begin + part->count;
+        if (end - shared < SHARED_COUNT && i + 1 < partition->count)
+            continue;
+        comm_share_begin(optimizer->comm, &partition->elements, optimizer->model->weights,
+                         sizeof(float), shared, end);
+        shared = end;
     }
+    comm_wait(optimizer->comm);
+    refresh_copies(optimizer);
 }

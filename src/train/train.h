@@ -53,22 +53,27 @@ MUST_USE status recipe_hash(struct sha256 *out, const struct recipe *recipe, str
 /* The share of the peak rate at step 1 .. steps: linear warm-up, constant, linear decay. */
 double schedule_share(const struct recipe *recipe, int64_t step);
 
-/* Euclidean norm of flat gradients: sum of squares of each tensor in f32, tensors added in table
- * order in double.  Not finite if any gradient isn't. */
-double gradient_norm(const struct model *model, const float *gradients);
-
+struct comm;
 struct optimizer;
-/* Moments (zero) and scratch for the model's weights; second moments only where AdamW works. */
+/* Moments (zero) and scratch for the weights that this process steps; second moments only where
+ * AdamW works. */
 MUST_USE status optimizer_create(struct optimizer **out, struct model *model,
-                                 const struct recipe *recipe, struct arena *arena,
-                                 struct error *error);
+                                 const struct recipe *recipe, const struct comm *comm,
+                                 struct arena *arena, struct error *error);
+
+/* The flat gradients [begin, end) of this process are final: begins to sum them over processes. */
+void optimizer_sum(struct optimizer *optimizer, float *gradients, size_t begin, size_t end);
+/* Euclidean norm of the summed gradients: sum of squares of each tensor in f32, tensors added in
+ * table order in double.  Not finite if any gradient isn't.  Waits for the sums. */
+double optimizer_norm(struct optimizer *optimizer, const float *gradients);
 
 struct optimizer_update {
     double rate_share; /* of the peak rates */
     float grad_scale;  /* clipping */
     int64_t count;     /* updates done with this one: 1, 2, ... */
 };
-/* Steps every weight and refreshes the bf16 copy. */
+/* Steps every weight, those of other processes by these, and refreshes the bf16 copy.  After
+ * optimizer_norm. */
 void optimizer_step(struct optimizer *optimizer, const float *gradients,
                     const struct optimizer_update *update);
 

@@ -86,24 +86,63 @@ uint64_t loader_place(struct loader *loader, uint64_t row);
 /* Rows number first, first + 1, ... */
 void loader_rows(struct loader *loader, uint64_t first, const struct rows *out);
 
+/* ---- partition: who steps what ---- */
+
+enum { PART_CUT = 1 << 20 /* elements: AdamW's weights are cut at multiples of this */ };
+
+/* A whole weight that Muon steps, or a piece of one that AdamW steps: its moments are kept by one
+ * process. */
+struct part {
+    size_t weight;       /* in the table */
+    size_t begin, count; /* of the flat buffers */
+    int owner;
+    bool muon, own;
+    size_t first_at, second_at; /* of own parts: where their moments stand */
+};
+struct partition {
+    struct part *parts; /* in the table's order */
+    size_t count;
+    size_t first_count, second_count; /* own moments */
+    /* what the owners of parts share: the elements, sums of squares of blocks, hashes of moments;
+     * and one thing of each process */
+    struct comm_map elements, blocks, hashes, second_hashes, ranks;
+};
+struct seat {
+    int rank, count;
+};
+/* The same parts in every process: the costliest go first, each to the process with the least to
+ * do. */
+MUST_USE status partition_create(struct partition *out, const struct weight_table *table,
+                                 const struct recipe *recipe, struct seat seat, struct arena *arena,
+                                 struct error *error);
+
 /* ---- gradients: logical shards summed by one fixed balanced tree ---- */
 
-/* Writes shard's gradient over `out` and returns the sum of its losses. */
-typedef float shard_gradient(void *context, size_t shard, float *out);
+struct shard_tree;
+/* Writes shard's gradient over `out` and returns the sum of its losses.  With `last`, calls
+ * shard_tree_final while it goes on, down to 0. */
+typedef float shard_gradient(void *context, size_t shard, float *out, struct shard_tree *last);
 
+/* The last shard's gradients are added to those before it while it is computed, in buckets, so that
+ * the sums can go to other processes meanwhile. */
 struct shard_tree {
     struct compute *compute;
     size_t count;                   /* elements of a gradient */
     float *level[SHARD_LEVELS_MAX]; /* log2(shards) + 1 buffers */
     shard_gradient *shard;
+    void (*ready)(void *context, size_t begin, size_t end); /* of the sum, from the end to 0 */
     void *context;
+    size_t open, pending; /* levels to add up; elements from here on are added */
 };
-/* Sum of shards [first, first + shards), shards a power of two, left in level[depth]; returns the
- * sum of losses by the same tree. */
-float shard_tree_sum(const struct shard_tree *tree, size_t first, size_t shards, size_t depth);
+/* Sum of shards [first, first + shards), shards a power of two, left in level[0]; returns the sum
+ * of losses by the same tree. */
+float shard_tree_sum(struct shard_tree *tree, size_t first, size_t shards);
+/* Elements from `from` on of the last shard are final. */
+void shard_tree_final(struct shard_tree *tree, size_t from);
 
 struct gradients {
     struct model *model;
+    struct optimizer *optimizer;
     struct loader *loader;
     struct training *training;
     struct rows rows; /* one micro-batch */
@@ -113,14 +152,17 @@ struct gradients {
     uint64_t first_row; /* of the global batch */
     bool document_mask;
     const struct comm *comm;
-    float *received; /* NULL with one process */
+    const struct comm_map *ranks; /* one thing of each process */
+    float *losses;                /* [processes] */
 };
 /* ERR_USAGE when the processes can't share the recipe's shards evenly. */
-MUST_USE status gradients_create(struct gradients *out, struct model *model, struct loader *loader,
-                                 const struct recipe *recipe, const struct comm *comm,
+MUST_USE status processes_check(const struct recipe *recipe, const struct comm *comm,
+                                struct error *error);
+MUST_USE status gradients_create(struct gradients *out, struct optimizer *optimizer,
+                                 struct loader *loader, const struct recipe *recipe,
                                  struct arena *arena, struct error *error);
-/* Mean loss of the global batch of `step` (from 1); the gradients stand in tree.level[0].  Every
- * process computes its part of the tree, then all have the whole. */
+/* Mean loss of the global batch of `step` (from 1); the gradients stand in tree.level[0], each part
+ * with its owner.  Every process computes its part of the tree. */
 float gradients_compute(struct gradients *gradients, int64_t step);
 
 /* ---- watch: steps that must not be taken ---- */
@@ -144,12 +186,31 @@ enum watch_verdict watch_judge(struct watch *watch, float loss, float norm);
 struct optimizer {
     struct model *model;
     const struct recipe *recipe;
-    float *first;                /* flat, in the order of the weight table */
-    float *second;               /* flat, in the order of `seconds` */
-    struct weight_table seconds; /* the weights that have second moments */
-    size_t *second_offset;       /* [weights], SIZE_MAX where there is none */
+    const struct comm *comm;
+    struct partition partition;
+    float *first, *second;       /* of own parts, in their order */
+    struct weight_table seconds; /* the weights that have second moments; no offsets */
+    float *block_sums;           /* of squares, of all weights */
     void *muon_scratch;
 };
+
+/* ---- moments: where each process keeps its own ---- */
+
+/* The same in every process; all call it together. */
+MUST_USE status moments_hash(struct sha256 *first, struct sha256 *second,
+                             const struct optimizer *optimizer, struct error *error);
+/* Rank 0 writes all moments to a file, having the others' sent piece by piece.  The others call
+ * moments_send meanwhile. */
+MUST_USE status moments_save(const struct optimizer *optimizer, const char *path,
+                             struct error *error);
+void moments_send(const struct optimizer *optimizer);
+/* Takes this process's from a file that holds all.  Hashes all of them unless NULL is given. */
+struct moments_hashes {
+    struct sha256 first, second;
+};
+MUST_USE status moments_load(struct optimizer *optimizer, const char *path,
+                             struct moments_hashes *hashes, struct error *error);
+void moments_reset(struct optimizer *optimizer);
 
 /* ---- validation ---- */
 
@@ -224,13 +285,16 @@ struct checkpoint {
     struct hashes *hashes;
 };
 
-/* Hashes everything as it stands now. */
+/* Hashes everything as it stands now.  Processes but rank 0 call moments_hash meanwhile. */
 MUST_USE status checkpoint_hash(struct hashes *out, const struct checkpoint *checkpoint,
                                 struct error *error);
 /* Writes RUN/checkpoints/step-N aside, syncs, renames; then removes all but the last `keep`.
- * checkpoint->hashes must be those of now. */
+ * checkpoint->hashes must be those of now.  Processes but rank 0 call moments_send meanwhile. */
 MUST_USE status checkpoint_save(const struct checkpoint *checkpoint, const char *run, int64_t keep,
                                 struct error *error);
+/* Where the moments of a step's checkpoint stand. */
+MUST_USE status checkpoint_moments_path(char out[PATH_BYTES], const char *run, int64_t step,
+                                        struct error *error);
 /* Loads the newest valid checkpoint; invalid newer ones are named in a warning and set aside.
  * *found false: there is none.  ERR_FORMAT when there are only invalid ones. */
 MUST_USE status checkpoint_load(bool *found, const struct checkpoint *checkpoint, const char *run,
@@ -310,30 +374,34 @@ struct trainer {
     struct identity identity;
     struct hashes hashes;
     const struct comm *comm;
+    const char *run; /* folder */
 };
 MUST_USE status trainer_create(struct trainer *out, struct run *run,
                                const struct train_settings *settings, struct arena *arena,
                                struct error *error);
-/* Back to step 0: initial weights, no moments; hashes that state. */
+/* The leading process does these together with those that follow.
+ * Back to step 0: initial weights, no moments; hashes that state. */
 MUST_USE status trainer_reset(struct trainer *trainer, struct error *error);
+/* Loads the newest checkpoint, if there is one. */
+MUST_USE status trainer_load(bool *found, struct trainer *trainer, struct error *error);
+/* Hashes the state into trainer->hashes; writes it as a checkpoint. */
+MUST_USE status trainer_hash(struct trainer *trainer, struct error *error);
+MUST_USE status trainer_save(struct trainer *trainer, struct error *error);
 struct checkpoint trainer_checkpoint(struct trainer *trainer);
 
 struct step_result {
     float loss, norm;
     enum watch_verdict verdict;
 };
-/* The next step; weights change only when the verdict is WATCH_FINE.  The leading process does it
- * together with those that follow. */
+/* The next step; weights change only when the verdict is WATCH_FINE. */
 struct step_result trainer_step(struct trainer *trainer);
 
-/* ---- processes: rank 0 leads, the others follow; all hold the same weights ---- */
+/* ---- processes: rank 0 leads, the others follow; all hold the same weights, each its part of the
+ * moments ---- */
 
-/* What rank 0 tells the others to do next.  ORDER_STATE gives them its state. */
-enum order { ORDER_STATE, ORDER_STEP, ORDER_END };
-/* In rank 0; nothing with one process. */
-void trainer_lead(struct trainer *trainer, enum order order);
-/* In the others: takes part until ORDER_END. */
-void trainer_follow(struct trainer *trainer);
+/* In the others: takes part until rank 0 calls trainer_end. */
+MUST_USE status trainer_follow(struct trainer *trainer, struct error *error);
+void trainer_end(struct trainer *trainer);
 /* Rank 0 gives the opened run; the others open its token files. */
 void run_lead(const struct run *run, const struct comm *comm);
 MUST_USE status run_follow(struct run *out, const struct train_settings *settings,

@@ -11,15 +11,16 @@ status trainer_create(struct trainer *out, struct run *run, const struct train_s
 {
     ASSERT(out && run && settings && arena && error);
     struct recipe *recipe = &run->recipe;
-    struct trainer trainer = {.recipe = recipe, .identity = run->identity, .comm = settings->comm};
+    struct trainer trainer = {
+        .recipe = recipe, .identity = run->identity, .comm = settings->comm, .run = settings->run};
     const struct loader_settings rows = {(uint64_t)recipe->seed, (size_t)recipe->sequence};
     TRY(recipe_hash(&trainer.identity.recipe, recipe, error));
     TRY(model_create(&trainer.model, &recipe->model, (enum dtype)recipe->precision,
                      settings->compute, arena, error));
-    TRY(optimizer_create(&trainer.optimizer, trainer.model, recipe, arena, error));
+    TRY(optimizer_create(&trainer.optimizer, trainer.model, recipe, settings->comm, arena, error));
     TRY(loader_create(&trainer.loader, &run->train, &rows, arena, error));
-    TRY(gradients_create(&trainer.gradients, trainer.model, trainer.loader, recipe, settings->comm,
-                         arena, error));
+    TRY(gradients_create(&trainer.gradients, trainer.optimizer, trainer.loader, recipe, arena,
+                         error));
     *out = trainer;
     return OK;
 }
@@ -32,20 +33,6 @@ struct checkpoint trainer_checkpoint(struct trainer *trainer)
                                .segment = &trainer->segment,
                                .identity = &trainer->identity,
                                .hashes = &trainer->hashes};
-}
-
-status trainer_reset(struct trainer *trainer, struct error *error)
-{
-    ASSERT(trainer && error);
-    struct optimizer *optimizer = trainer->optimizer;
-    model_init(trainer->model, (uint64_t)trainer->recipe->seed);
-    memset(optimizer->first, 0, trainer->model->table.total * sizeof *optimizer->first);
-    memset(optimizer->second, 0, optimizer->seconds.total * sizeof *optimizer->second);
-    trainer->position = (struct position){0};
-    struct checkpoint checkpoint = trainer_checkpoint(trainer);
-    TRY(checkpoint_hash(&trainer->hashes, &checkpoint, error));
-    trainer->segment = (struct segment){.before = trainer->hashes.state};
-    return OK;
 }
 
 /* Once per event: at its first step. */
@@ -95,7 +82,7 @@ static struct step_result take_step(struct trainer *trainer)
     struct position *position = &trainer->position;
     position->step++;
     float loss = gradients_compute(&trainer->gradients, position->step);
-    double norm = gradient_norm(trainer->model, trainer->gradients.tree.level[0]);
+    double norm = optimizer_norm(trainer->optimizer, trainer->gradients.tree.level[0]);
     struct step_result result = {.loss = loss, .norm = (float)norm};
     result.verdict = watch_judge(&position->watch, result.loss, result.norm);
     if (result.verdict == WATCH_FINE)
@@ -106,51 +93,133 @@ static struct step_result take_step(struct trainer *trainer)
     return result;
 }
 
-struct step_result trainer_step(struct trainer *trainer)
+/* ---- processes: what rank 0 tells the others to do ---- */
+
+enum order {
+    ORDER_RESET, /* take rank 0's position and weights, begin with no moments */
+    ORDER_LOAD,  /* the same, with the moments of the checkpoint of that position */
+    ORDER_STEP,
+    ORDER_HASH, /* the moments */
+    ORDER_SAVE, /* send the moments */
+    ORDER_END
+};
+
+static void lead(struct trainer *trainer, enum order order)
 {
-    ASSERT(trainer && trainer->position.step < trainer->recipe->steps);
-    trainer_lead(trainer, ORDER_STEP);
-    return take_step(trainer);
+    ASSERT(comm_rank(trainer->comm) == 0);
+    comm_broadcast(trainer->comm, &order, sizeof order);
 }
 
-/* ---- processes ---- */
-
-/* All that the next step depends on. */
 static void share_state(struct trainer *trainer)
 {
     const struct comm *comm = trainer->comm;
-    const struct optimizer *optimizer = trainer->optimizer;
     struct model *model = trainer->model;
     comm_broadcast(comm, trainer->recipe, sizeof *trainer->recipe);
     comm_broadcast(comm, &trainer->position, sizeof trainer->position);
     comm_broadcast(comm, model->weights, model->table.total * sizeof *model->weights);
-    comm_broadcast(comm, optimizer->first, model->table.total * sizeof *optimizer->first);
-    comm_broadcast(comm, optimizer->second, optimizer->seconds.total * sizeof *optimizer->second);
 }
 
-void trainer_lead(struct trainer *trainer, enum order order)
+static status follow_load(struct trainer *trainer, struct error *error)
 {
-    ASSERT(trainer && comm_rank(trainer->comm) == 0);
-    if (comm_count(trainer->comm) == 1)
-        return;
-    comm_broadcast(trainer->comm, &order, sizeof order);
-    if (order == ORDER_STATE)
+    char path[PATH_BYTES];
+    TRY(checkpoint_moments_path(path, trainer->run, trainer->position.step, error));
+    return moments_load(trainer->optimizer, path, NULL, error);
+}
+
+static status follow(struct trainer *trainer, enum order order, struct error *error)
+{
+    struct sha256 first, second;
+    switch (order) {
+    case ORDER_RESET:
+    case ORDER_LOAD:
         share_state(trainer);
+        model_refresh(trainer->model);
+        moments_reset(trainer->optimizer);
+        return order == ORDER_LOAD ? follow_load(trainer, error) : OK;
+    case ORDER_STEP:
+        (void)take_step(trainer);
+        return OK;
+    case ORDER_HASH:
+        return moments_hash(&first, &second, trainer->optimizer, error);
+    case ORDER_SAVE:
+        moments_send(trainer->optimizer);
+        return OK;
+    case ORDER_END:
+        break;
+    }
+    return OK;
 }
 
-void trainer_follow(struct trainer *trainer)
+status trainer_follow(struct trainer *trainer, struct error *error)
 {
-    ASSERT(trainer && comm_rank(trainer->comm) > 0);
-    for (;;) {
-        enum order order;
+    ASSERT(trainer && comm_rank(trainer->comm) > 0 && error);
+    enum order order = ORDER_END;
+    do {
         comm_broadcast(trainer->comm, &order, sizeof order);
-        if (order == ORDER_END)
-            return;
-        if (order == ORDER_STEP)
-            (void)take_step(trainer);
-        else {
-            share_state(trainer);
-            model_refresh(trainer->model);
-        }
-    }
+        TRY(follow(trainer, order, error));
+    } while (order != ORDER_END);
+    return OK;
+}
+
+void trainer_end(struct trainer *trainer)
+{
+    ASSERT(trainer);
+    lead(trainer, ORDER_END);
+}
+
+/* ---- in rank 0, together with the others ---- */
+
+struct step_result trainer_step(struct trainer *trainer)
+{
+    ASSERT(trainer && trainer->position.step < trainer->recipe->steps);
+    lead(trainer, ORDER_STEP);
+    return take_step(trainer);
+}
+
+status trainer_hash(struct trainer *trainer, struct error *error)
+{
+    ASSERT(trainer && error);
+    struct checkpoint checkpoint = trainer_checkpoint(trainer);
+    lead(trainer, ORDER_HASH);
+    return checkpoint_hash(&trainer->hashes, &checkpoint, error);
+}
+
+status trainer_save(struct trainer *trainer, struct error *error)
+{
+    ASSERT(trainer && error);
+    struct checkpoint checkpoint = trainer_checkpoint(trainer);
+    lead(trainer, ORDER_SAVE);
+    return checkpoint_save(&checkpoint, trainer->run, trainer->recipe->keep, error);
+}
+
+status trainer_reset(struct trainer *trainer, struct error *error)
+{
+    ASSERT(trainer && error);
+    model_init(trainer->model, (uint64_t)trainer->recipe->seed);
+    moments_reset(trainer->optimizer);
+    trainer->position = (struct position){0};
+    lead(trainer, ORDER_RESET);
+    share_state(trainer);
+    TRY(trainer_hash(trainer, error));
+    trainer->segment = (struct segment){.before = trainer->hashes.state};
+    return OK;
+}
+
+/* Hashed once more by all, so that nobody goes on with another file under the same name. */
+status trainer_load(bool *found, struct trainer *trainer, struct error *error)
+{
+    ASSERT(found && trainer && error);
+    struct checkpoint checkpoint = trainer_checkpoint(trainer);
+    TRY(checkpoint_load(found, &checkpoint, trainer->run, error));
+    if (!*found || comm_count(trainer->comm) == 1)
+        return OK;
+    struct sha256 loaded = trainer->hashes.state;
+    lead(trainer, ORDER_LOAD);
+    share_state(trainer);
+    TRY(trainer_hash(trainer, error));
+    if (!sha256_equal(&loaded, &trainer->hashes.state))
+        return fail(error, ERR_CONFLICT,
+                    "%s: the processes do not read the same checkpoint of step %lld there",
+                    trainer->run, (long long)trainer->position.step);
+    return OK;
 }

@@ -65,7 +65,7 @@ static float shard(struct trial *trial, size_t index, float grad_scale, float *g
                                     .first_key = plan->document ? trial->first_key : NULL,
                                     .accumulate = first > 0};
         model_gradients(trial->training, &batch, grad_scale, gradients,
-                        trial->loss + first * length);
+                        trial->loss + first * length, NULL);
     }
     return sum_of_values(trial->model->compute, trial->loss, plan->shard_rows * length);
 }
@@ -74,6 +74,7 @@ static void create(struct trial *trial)
 {
     const struct plan *plan = trial->plan;
     const struct ways *ways = &trial->exact->ways;
+    const struct comm *comm;
     struct arena *arena = trial->exact->arena;
     struct error error = {0};
     size_t micro = ways->micro_rows < plan->shard_rows ? ways->micro_rows : plan->shard_rows;
@@ -100,7 +101,9 @@ static void create(struct trial *trial)
         &error);
     model_init(trial->model, 7);
     must(training_create(&trial->training, trial->model, &shape, arena, &error), &error);
-    must(optimizer_create(&trial->optimizer, trial->model, &trial->recipe, arena, &error), &error);
+    must(comm_start(&comm, "", &error), &error);
+    must(optimizer_create(&trial->optimizer, trial->model, &trial->recipe, comm, arena, &error),
+         &error);
     trial->loss = take(arena, plan->shard_rows * plan->length, sizeof *trial->loss);
     for (size_t i = 0; i < SHARDS; i++)
         trial->gradients[i] = take(arena, trial->model->table.total, sizeof(float));
@@ -120,7 +123,7 @@ static void take_step(struct trial *trial, size_t step, int64_t *updates)
     for (size_t i = 0; i < SHARDS; i++)
         loss += shard(trial, i, grad_scale, trial->gradients[i]);
     add_arrays(compute, trial->gradients[0], trial->gradients[0], trial->gradients[1], count);
-    double norm = gradient_norm(trial->model, trial->gradients[0]);
+    double norm = optimizer_norm(trial->optimizer, trial->gradients[0]);
     float seen[] = {loss / positions, (float)norm, 0};
     enum watch_verdict verdict = watch_judge(&trial->watch, seen[0], seen[1]);
     seen[2] = (float)verdict;

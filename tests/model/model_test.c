@@ -134,7 +134,7 @@ static void check_gradients(bool tied, bool qk_norm)
     struct batch batch = make_batch(&data, config.vocabulary);
     float *gradients = calloc(fixture.model->table.total, sizeof *gradients), loss[ROWS];
     assert_non_null(gradients);
-    model_gradients(training, &batch, 1, gradients, loss);
+    model_gradients(training, &batch, 1, gradients, loss, NULL);
     assert_true(loss[3] == 0);
     for (size_t i = 0; i < fixture.model->table.count; i++)
         check_direction(&fixture, training, &batch, gradients, i);
@@ -169,9 +169,9 @@ static struct sha256 gradient_hash(enum dtype type, int threads)
     assert_non_null(gradients);
     for (size_t i = 0; i < total; i++)
         gradients[i] = NAN; /* overwritten */
-    model_gradients(training, &batch, 0.01f, gradients, loss);
+    model_gradients(training, &batch, 0.01f, gradients, loss, NULL);
     batch.accumulate = true;
-    model_gradients(training, &batch, 0.01f, gradients, loss);
+    model_gradients(training, &batch, 0.01f, gradients, loss, NULL);
     struct sha256 hash;
     assert_ok(
         weights_hash(&hash, &fixture.model->table, gradients, fixture.compute, &fixture.error),

@@ -105,7 +105,7 @@ static inline const struct comm *only_process(void)
 {
     struct error error = {0};
     const struct comm *comm;
-    assert_ok(comm_start(&comm, &error), error);
+    assert_ok(comm_start(&comm, "", &error), error);
     return comm;
 }
 

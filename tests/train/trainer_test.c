@@ -3,20 +3,36 @@
 
 #include <math.h>
 
-enum { ELEMENTS = 1000, SHARDS_MAX = 8 };
+enum { ELEMENTS = 3 << 19, SHARDS_MAX = 4 }; /* more than is added up at once */
 
 static float value_of(size_t shard, size_t i)
 {
     return random_unit((struct random_key){6, RANDOM_TEST, shard}, i) - 0.5f;
 }
 
-static float make_shard(void *context, size_t shard, float *out)
+struct made { /* what was done, in order */
+    size_t calls, ready;
+};
+
+/* The last shard is told to be final from its end to its beginning, in uneven steps. */
+static float make_shard(void *context, size_t shard, float *out, struct shard_tree *last)
 {
-    size_t *calls = context;
-    (*calls)++;
-    for (size_t i = 0; i < ELEMENTS; i++)
+    struct made *made = context;
+    made->calls++;
+    for (size_t i = ELEMENTS; i-- > 0;) {
         out[i] = value_of(shard, i);
+        if (last && i % (ELEMENTS / 3) == 0)
+            shard_tree_final(last, i);
+    }
     return value_of(shard, ELEMENTS);
+}
+
+static void take_ready(void *context, size_t begin, size_t end)
+{
+    struct made *made = context;
+    assert_int_equal(end, made->ready);
+    assert_true(begin < end);
+    made->ready = begin;
 }
 
 /* The meaning: neighbours are added, then neighbours of these, until one is left. */
@@ -34,26 +50,31 @@ static float tree_reference(size_t shards, size_t i)
 static void shards_are_summed_by_the_balanced_tree_wherever_they_are_computed(void **state)
 {
     (void)state;
-    static float level[SHARD_LEVELS_MAX][ELEMENTS], parts[SHARDS_MAX][ELEMENTS];
+    const size_t levels = 3; /* of SHARDS_MAX shards */
+    float *level = malloc(levels * ELEMENTS * sizeof *level);
+    float(*parts)[ELEMENTS] = malloc(SHARDS_MAX * sizeof *parts);
     struct error error = {0};
-    size_t calls = 0;
-    struct shard_tree tree = {.count = ELEMENTS, .shard = make_shard, .context = &calls};
+    struct made made = {0};
+    struct shard_tree tree = {
+        .count = ELEMENTS, .shard = make_shard, .ready = take_ready, .context = &made};
     assert_ok(compute_create(&tree.compute, 2, &error), error);
-    for (size_t i = 0; i < SHARD_LEVELS_MAX; i++)
-        tree.level[i] = level[i];
+    for (size_t i = 0; i < levels; i++)
+        tree.level[i] = level + i * ELEMENTS;
     for (size_t shards = 1; shards <= SHARDS_MAX; shards *= 2) {
-        calls = 0;
-        memset(level, 0x55, sizeof level);
-        float loss = shard_tree_sum(&tree, 0, shards, 0);
-        assert_int_equal(calls, shards);
+        made = (struct made){.ready = ELEMENTS};
+        memset(level, 0x55, levels * ELEMENTS * sizeof *level);
+        float loss = shard_tree_sum(&tree, 0, shards);
+        assert_int_equal(made.calls, shards);
+        assert_int_equal(made.ready, 0);
         assert_true(loss == tree_reference(shards, ELEMENTS));
         for (size_t i = 0; i < ELEMENTS; i++)
-            assert_true(level[0][i] == tree_reference(shards, i));
+            assert_true(level[i] == tree_reference(shards, i));
         /* As processes would: each its own shards, then pairs of processes. */
         for (size_t each = 1; each < shards; each *= 2) {
             for (size_t at = 0; at < shards; at += each) {
-                shard_tree_sum(&tree, at, each, 0);
-                memcpy(parts[at / each], level[0], sizeof parts[0]);
+                made.ready = ELEMENTS;
+                shard_tree_sum(&tree, at, each);
+                memcpy(parts[at / each], level, sizeof parts[0]);
             }
             for (size_t left = shards / each; left > 1; left /= 2)
                 for (size_t j = 0; j < left / 2; j++)
@@ -64,6 +85,8 @@ static void shards_are_summed_by_the_balanced_tree_wherever_they_are_computed(vo
         }
     }
     compute_destroy(tree.compute);
+    free(level);
+    free(parts);
 }
 
 /* ---- the watch ---- */

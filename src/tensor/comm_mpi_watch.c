@@ -1,0 +1,333 @@
+#include "tensor/comm_mpi_watch.h"
+
+#include <mpi.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/string.h"
+#include "base/thread.h"
+
+enum { TAG_PING = 1, HOST_BYTES = 64, TEXT_BYTES = 512 };
+static const double LOOK_EVERY_S = 0.02, PING_EVERY_S = 1, SILENCE_S = 30, SILENCE_MIN_S = 2;
+/* Who was not the one to speak waits this long for the end that the speaker brings. */
+static const double PATIENCE_S = 3;
+/* MPI_Abort asks a launcher that may be unreachable itself. */
+enum { ABORT_SECONDS = 3 };
+
+enum ping { PING_ALIVE, PING_ENDING /* the sender has said why the job ends */ };
+
+struct member { /* of the job */
+    int rank, id;
+    char host[HOST_BYTES];
+};
+
+struct peer {
+    int rank;
+    unsigned char out, in; /* enum ping */
+    MPI_Request send, receive;
+    double heard_s;
+};
+
+struct watch {
+    int rank, count;
+    const char *advice;
+    double silence_s, looked_s, pinged_s;
+    struct member *members; /* [count] */
+    struct peer *peers;
+    size_t peer_count;
+    int *local; /* ranks on this machine, ascending, this one too */
+    int local_count;
+    struct pollfd *processes; /* [local_count + 1]: the local ones, then the launcher */
+    int launcher;
+    bool ending; /* a peer has said that it ends the job, and why */
+};
+
+/* ---- ending ---- */
+
+static void sleep_s(double seconds)
+{
+    struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&time, NULL);
+}
+
+/* An orphaned daemon of Open MPI waits for a link that is cut for a quarter of an hour. */
+static void end_launcher(const struct watch *watch)
+{
+    static const char *const daemons[] = {"orted", "prted", "mpirun", "orterun", "prterun"};
+    char path[64], name[32] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", watch->launcher);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return;
+    bool read = fgets(name, sizeof name, file) != NULL;
+    fclose(file);
+    name[strcspn(name, "\n")] = 0;
+    for (size_t i = 0; read && i < sizeof daemons / sizeof *daemons; i++)
+        if (strcmp(name, daemons[i]) == 0)
+            kill(watch->launcher, SIGTERM);
+}
+
+static _Noreturn void end_job(const struct watch *watch, int exit_status)
+{
+    signal(SIGALRM, SIG_DFL);
+    alarm(ABORT_SECONDS);
+    MPI_Abort(MPI_COMM_WORLD, exit_status);
+    end_launcher(watch);
+    for (;;)
+        pause();
+}
+
+/* Tells everybody that this process has said why the job ends. */
+static void tell_ending(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->peer_count; i++) {
+        struct peer *peer = &watch->peers[i];
+        int sent = 1;
+        if (peer->send != MPI_REQUEST_NULL)
+            MPI_Test(&peer->send, &sent, MPI_STATUS_IGNORE);
+        if (!sent)
+            continue;
+        peer->out = PING_ENDING;
+        MPI_Isend(&peer->out, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->send);
+    }
+    for (int i = 0; i < 20; i++) {
+        int flag;
+        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
+        sleep_s(0.002);
+    }
+}
+
+static bool lives(const struct watch *watch, int local)
+{
+    struct pollfd process = watch->processes[local];
+    return process.fd < 0 || poll(&process, 1, 0) <= 0;
+}
+
+/* One voice a machine: the living process of the lowest rank. */
+static bool speaks(const struct watch *watch)
+{
+    for (int i = 0; i < watch->local_count; i++)
+        if (lives(watch, i))
+            return watch->local[i] == watch->rank;
+    return true;
+}
+
+static _Noreturn void end_with(struct watch *watch, const char *sentence)
+{
+    if (watch->ending || !speaks(watch))
+        sleep_s(PATIENCE_S);
+    if (!watch->ending)
+        log_error("%s, so the job ends; %s", sentence, watch->advice);
+    tell_ending(watch);
+    end_job(watch, 1);
+}
+
+void watch_end_told(struct watch *watch, int exit_status)
+{
+    ASSERT(watch);
+    tell_ending(watch);
+    end_job(watch, exit_status);
+}
+
+void watch_end_failed(struct watch *watch, const char *what)
+{
+    ASSERT(watch && what);
+    char text[TEXT_BYTES];
+    snprintf(text, sizeof text, "process %d of %d (on %s): MPI fails: %s", watch->rank,
+             watch->count, watch->members[watch->rank].host, what);
+    end_with(watch, text);
+}
+
+/* ---- looking ---- */
+
+static void look_at_processes(struct watch *watch)
+{
+    char text[TEXT_BYTES];
+    if (poll(watch->processes, (nfds_t)watch->local_count + 1, 0) <= 0)
+        return;
+    for (int i = 0; i < watch->local_count; i++) {
+        const struct member *member = &watch->members[watch->local[i]];
+        if (!watch->processes[i].revents)
+            continue;
+        snprintf(text, sizeof text, "process %d of %d (id %d on %s) has ended", member->rank,
+                 watch->count, member->id, member->host);
+        end_with(watch, text);
+    }
+    snprintf(text, sizeof text, "what started the processes on %s (id %d) has ended",
+             watch->members[watch->rank].host, watch->launcher);
+    end_with(watch, text);
+}
+
+static void listen_to(struct watch *watch, struct peer *peer, double now)
+{
+    int heard = 1;
+    while (heard) {
+        MPI_Test(&peer->receive, &heard, MPI_STATUS_IGNORE);
+        if (!heard)
+            break;
+        peer->heard_s = now;
+        watch->ending = watch->ending || peer->in == PING_ENDING;
+        MPI_Irecv(&peer->in, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->receive);
+    }
+    if (now - peer->heard_s < watch->silence_s || watch->ending)
+        return;
+    char text[TEXT_BYTES];
+    snprintf(text, sizeof text,
+             "process %d of %d (on %s) has heard nothing from process %d (on %s) for %.0f s",
+             watch->rank, watch->count, watch->members[watch->rank].host, peer->rank,
+             watch->members[peer->rank].host, now - peer->heard_s);
+    end_with(watch, text);
+}
+
+static void ping(struct peer *peer)
+{
+    int sent = 1;
+    if (peer->send != MPI_REQUEST_NULL)
+        MPI_Test(&peer->send, &sent, MPI_STATUS_IGNORE);
+    if (!sent)
+        return;
+    peer->out = PING_ALIVE;
+    MPI_Isend(&peer->out, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->send);
+}
+
+void watch_step(struct watch *watch)
+{
+    ASSERT(watch);
+    double now = time_monotonic_s();
+    if (watch->count == 1 || now - watch->looked_s < LOOK_EVERY_S)
+        return;
+    bool was_away = now - watch->looked_s > watch->silence_s / 2; /* stopped, and now goes on */
+    watch->looked_s = now;
+    for (size_t i = 0; was_away && i < watch->peer_count; i++)
+        watch->peers[i].heard_s = now;
+    for (size_t i = 0; i < watch->peer_count; i++)
+        listen_to(watch, &watch->peers[i], now);
+    look_at_processes(watch);
+    if (now - watch->pinged_s < PING_EVERY_S)
+        return;
+    watch->pinged_s = now;
+    for (size_t i = 0; i < watch->peer_count; i++)
+        ping(&watch->peers[i]);
+}
+
+/* ---- beginning and end ---- */
+
+static status read_silence(double *out, struct error *error)
+{
+    const char *text = getenv("RODNIK_PEER_SECONDS");
+    char *end = NULL;
+    *out = text ? strtod(text, &end) : SILENCE_S;
+    if (text && (end == text || *end || !(*out >= SILENCE_MIN_S && *out <= 86400)))
+        return fail(error, ERR_USAGE, "RODNIK_PEER_SECONDS is '%s', allowed are %.0f to 86400",
+                    text, SILENCE_MIN_S);
+    return OK;
+}
+
+static status learn_members(struct watch *watch, struct arena *arena, struct error *error)
+{
+    struct member own = {.rank = watch->rank, .id = (int)getpid()};
+    gethostname(own.host, sizeof own.host - 1);
+    TRY_ALLOC(watch->members, arena, (size_t)watch->count, error);
+    MPI_Allgather(&own, sizeof own, MPI_BYTE, watch->members, sizeof own, MPI_BYTE, MPI_COMM_WORLD);
+    return OK;
+}
+
+static int open_process(int id)
+{
+    return (int)syscall(SYS_pidfd_open, id, 0);
+}
+
+static status learn_processes(struct watch *watch, struct arena *arena, struct error *error)
+{
+    MPI_Comm machine;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
+    MPI_Comm_size(machine, &watch->local_count);
+    watch->local = arena_alloc(arena, (size_t)watch->local_count, sizeof *watch->local, error);
+    watch->processes =
+        arena_alloc(arena, (size_t)watch->local_count + 1, sizeof *watch->processes, error);
+    if (!watch->local || !watch->processes)
+        return error->code;
+    MPI_Allgather(&watch->rank, 1, MPI_INT, watch->local, 1, MPI_INT, machine);
+    MPI_Comm_free(&machine);
+    for (int i = 0; i < watch->local_count; i++) {
+        int rank = watch->local[i];
+        watch->processes[i] = (struct pollfd){
+            rank == watch->rank ? -1 : open_process(watch->members[rank].id), POLLIN, 0};
+    }
+    watch->launcher = (int)getppid();
+    watch->processes[watch->local_count] =
+        (struct pollfd){watch->count > 1 ? open_process(watch->launcher) : -1, POLLIN, 0};
+    return OK;
+}
+
+/* Those it exchanges with; and process 0 hears everybody, since it collects and broadcasts. */
+static bool is_peer(const struct watch *watch, int rank)
+{
+    int way = watch->rank ^ rank;
+    return way && ((way & (way - 1)) == 0 || rank == 0 || watch->rank == 0);
+}
+
+static status learn_peers(struct watch *watch, struct arena *arena, struct error *error)
+{
+    TRY_ALLOC(watch->peers, arena, (size_t)watch->count, error);
+    double now = watch->looked_s = time_monotonic_s();
+    for (int rank = 0; rank < watch->count; rank++) {
+        if (!is_peer(watch, rank))
+            continue;
+        struct peer *peer = &watch->peers[watch->peer_count++];
+        *peer = (struct peer){.rank = rank, .send = MPI_REQUEST_NULL, .heard_s = now};
+        MPI_Irecv(&peer->in, 1, MPI_BYTE, rank, TAG_PING, MPI_COMM_WORLD, &peer->receive);
+    }
+    return OK;
+}
+
+static status learn(struct watch *watch, struct arena *arena, struct error *error)
+{
+    TRY(read_silence(&watch->silence_s, error));
+    TRY(learn_members(watch, arena, error));
+    TRY(learn_processes(watch, arena, error));
+    return learn_peers(watch, arena, error);
+}
+
+status watch_create(struct watch **out, struct arena *arena, const char *advice,
+                    struct error *error)
+{
+    ASSERT(out && arena && advice && error);
+    struct watch *watch;
+    TRY_ALLOC(watch, arena, 1, error);
+    watch->advice = advice;
+    MPI_Comm_rank(MPI_COMM_WORLD, &watch->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &watch->count);
+    TRY(learn(watch, arena, error));
+    *out = watch;
+    return OK;
+}
+
+void watch_close(struct watch *watch)
+{
+    ASSERT(watch);
+    MPI_Request all;
+    MPI_Ibarrier(MPI_COMM_WORLD, &all); /* who is still at work is still watched over */
+    for (int passed = 0; !passed;) {
+        MPI_Test(&all, &passed, MPI_STATUS_IGNORE);
+        watch_step(watch);
+        sleep_s(50e-6);
+    }
+    for (size_t i = 0; i < watch->peer_count; i++) {
+        struct peer *peer = &watch->peers[i];
+        MPI_Wait(&peer->send, MPI_STATUS_IGNORE);
+        MPI_Cancel(&peer->receive);
+        MPI_Wait(&peer->receive, MPI_STATUS_IGNORE);
+    }
+    for (int i = 0; i <= watch->local_count; i++)
+        if (watch->processes[i].fd >= 0)
+            close(watch->processes[i].fd);
+}

@@ -1,0 +1,24 @@
+/* Who must be alive for the job to go on: processes of this machine and the launcher, seen by their
+ * process ids; peers anywhere, heard by a message a second.  For comm_mpi.c, in its thread. */
+#ifndef RODNIK_TENSOR_COMM_MPI_WATCH_H
+#define RODNIK_TENSOR_COMM_MPI_WATCH_H
+
+#include "base/arena.h"
+
+struct watch;
+
+/* All processes together, after MPI's start; lives in the arena.  advice outlives it.  ERR_USAGE
+ * when RODNIK_PEER_SECONDS is no number from 2 to 86400. */
+MUST_USE status watch_create(struct watch **out, struct arena *arena, const char *advice,
+                             struct error *error);
+/* To be called all the time; looks after everybody every few milliseconds.  When somebody is
+ * missing it says so and ends the job: then it does not return. */
+void watch_step(struct watch *watch);
+/* Ends the job at once without a sentence: who calls has said why.  Does not return. */
+void watch_end_told(struct watch *watch, int exit_status);
+/* Ends the job because of a failure of MPI.  Does not return. */
+void watch_end_failed(struct watch *watch, const char *what);
+/* All processes together: from now on they may end. */
+void watch_close(struct watch *watch);
+
+#endif

@@ -19,7 +19,8 @@ enum { TAG_PING = 1, HOST_BYTES = 64, TEXT_BYTES = 512 };
 static const double LOOK_EVERY_S = 0.02, PING_EVERY_S = 1, SILENCE_S = 30, SILENCE_MIN_S = 2;
 /* Who was not the one to speak waits this long for the end that the speaker brings. */
 static const double PATIENCE_S = 3;
-/* MPI_Abort asks a launcher that may be unreachable itself. */
+static const double PASS_ON_S = 1;
+/* MPI_Abort asks a launcher that may hang itself. */
 enum { ABORT_SECONDS = 3 };
 
 enum ping { PING_ALIVE, PING_ENDING /* the sender has said why the job ends */ };
@@ -47,7 +48,9 @@ struct watch {
     int local_count;
     struct pollfd *processes; /* [local_count + 1]: the local ones, then the launcher */
     int launcher;
-    bool ending; /* a peer has said that it ends the job, and why */
+    bool ending;    /* a peer has said that it ends the job, and why */
+    double asked_s; /* since when this process is asked to end; 0: it is not */
+    bool asked_is_said;
 };
 
 /* ---- ending ---- */
@@ -58,31 +61,42 @@ static void sleep_s(double seconds)
     nanosleep(&time, NULL);
 }
 
-/* An orphaned daemon of Open MPI waits for a link that is cut for a quarter of an hour. */
-static void end_launcher(const struct watch *watch)
+/* Beyond a link that is cut, Open MPI's daemons wait for each other for a quarter of an hour. */
+static bool launcher_is_daemon(const struct watch *watch)
 {
     static const char *const daemons[] = {"orted", "prted", "mpirun", "orterun", "prterun"};
     char path[64], name[32] = "";
     snprintf(path, sizeof path, "/proc/%d/comm", watch->launcher);
     FILE *file = fopen(path, "r");
     if (!file)
-        return;
+        return false;
     bool read = fgets(name, sizeof name, file) != NULL;
     fclose(file);
     name[strcspn(name, "\n")] = 0;
     for (size_t i = 0; read && i < sizeof daemons / sizeof *daemons; i++)
         if (strcmp(name, daemons[i]) == 0)
-            kill(watch->launcher, SIGTERM);
+            return true;
+    return false;
 }
 
-static _Noreturn void end_job(const struct watch *watch, int exit_status)
+static _Noreturn void end_job(int exit_status)
 {
     signal(SIGALRM, SIG_DFL);
     alarm(ABORT_SECONDS);
     MPI_Abort(MPI_COMM_WORLD, exit_status);
-    end_launcher(watch);
     for (;;)
         pause();
+}
+
+/* The launcher passes the sentence on before it goes; the processes it leaves see it gone. */
+static _Noreturn void end_beside_a_cut(const struct watch *watch)
+{
+    sleep_s(PASS_ON_S);
+    if (getppid() == watch->launcher && launcher_is_daemon(watch)) {
+        kill(watch->launcher, SIGKILL);
+        kill(getpid(), SIGKILL);
+    }
+    end_job(1);
 }
 
 /* Tells everybody that this process has said why the job ends. */
@@ -120,21 +134,26 @@ static bool speaks(const struct watch *watch)
     return true;
 }
 
-static _Noreturn void end_with(struct watch *watch, const char *sentence)
+static void say(struct watch *watch, const char *sentence)
 {
     if (watch->ending || !speaks(watch))
         sleep_s(PATIENCE_S);
     if (!watch->ending)
         log_error("%s, so the job ends; %s", sentence, watch->advice);
     tell_ending(watch);
-    end_job(watch, 1);
+}
+
+static _Noreturn void end_with(struct watch *watch, const char *sentence)
+{
+    say(watch, sentence);
+    end_job(1);
 }
 
 void watch_end_told(struct watch *watch, int exit_status)
 {
     ASSERT(watch);
     tell_ending(watch);
-    end_job(watch, exit_status);
+    end_job(exit_status);
 }
 
 void watch_end_failed(struct watch *watch, const char *what)
@@ -184,7 +203,28 @@ static void listen_to(struct watch *watch, struct peer *peer, double now)
              "process %d of %d (on %s) has heard nothing from process %d (on %s) for %.0f s",
              watch->rank, watch->count, watch->members[watch->rank].host, peer->rank,
              watch->members[peer->rank].host, now - peer->heard_s);
-    end_with(watch, text);
+    say(watch, text);
+    end_beside_a_cut(watch);
+}
+
+/* When a process dies the launcher asks the others to end and kills them a second later.  One of
+ * them says so: process 0, else who waits the shortest. */
+static void look_at_request(struct watch *watch, double now)
+{
+    if (!interrupt_requested() || watch->asked_is_said)
+        return;
+    if (watch->asked_s == 0)
+        watch->asked_s = now;
+    double patience = watch->rank == 0 ? 0 : 0.2 + 0.1 * (watch->rank < 6 ? watch->rank : 6);
+    if (now - watch->asked_s < patience)
+        return;
+    watch->asked_is_said = true;
+    if (watch->ending || !speaks(watch))
+        return;
+    log_warning("process %d of %d (on %s) is asked to end, since another one died or by whoever "
+                "stops the job; %s",
+                watch->rank, watch->count, watch->members[watch->rank].host, watch->advice);
+    tell_ending(watch);
 }
 
 static void ping(struct peer *peer)
@@ -211,6 +251,7 @@ void watch_step(struct watch *watch)
     for (size_t i = 0; i < watch->peer_count; i++)
         listen_to(watch, &watch->peers[i], now);
     look_at_processes(watch);
+    look_at_request(watch, now);
     if (now - watch->pinged_s < PING_EVERY_S)
         return;
     watch->pinged_s = now;

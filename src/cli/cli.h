@@ -12,6 +12,7 @@
 int command_corpus(int argc, char **argv);
 int command_tokenizer(int argc, char **argv);
 int command_train(int argc, char **argv);
+int command_plan(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_chat(int argc, char **argv);

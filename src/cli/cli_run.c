@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "train/train.h"
 
 const char *const cli_prompts[CLI_PROMPT_COUNT] = {"Для установки пакета", "Эта команда",
                                                    "В начале", "The following options"};
@@ -24,5 +23,19 @@ status cli_run_corpus(char out[CONFIG_STRING_BYTES], const char *run, struct err
     if (snprintf(out, CONFIG_STRING_BYTES, "%s/corpus", run) >= CONFIG_STRING_BYTES)
         return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", run,
                     CONFIG_STRING_BYTES);
+    return OK;
+}
+
+status cli_recipe_set(struct recipe *recipe, const struct option_list *sets, struct error *error)
+{
+    for (size_t i = 0; i < sets->count; i++) {
+        char key[CONFIG_STRING_BYTES];
+        const char *sign = strchr(sets->items[i], '=');
+        if (!sign || (size_t)(sign - sets->items[i]) >= sizeof key)
+            return fail(error, ERR_USAGE, "--set is '%s', it must be section.key=value",
+                        sets->items[i]);
+        snprintf(key, sizeof key, "%.*s", (int)(sign - sets->items[i]), sets->items[i]);
+        TRY(config_set(recipe, recipe_table, key, sign + 1, error));
+    }
     return OK;
 }

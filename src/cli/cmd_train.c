@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/cli_run.h"
 #include "tensor/comm.h"
 #include "train/train.h"
 
@@ -92,16 +93,7 @@ static status read_recipe(struct recipe *out, bool *any, const struct train_sett
         name = path;
     }
     TRY(recipe_read(out, name, error));
-    for (size_t i = 0; i < sets->count; i++) {
-        char key[CONFIG_STRING_BYTES];
-        const char *sign = strchr(sets->items[i], '=');
-        if (!sign || (size_t)(sign - sets->items[i]) >= sizeof key)
-            return fail(error, ERR_USAGE, "--set is '%s', it must be section.key=value",
-                        sets->items[i]);
-        snprintf(key, sizeof key, "%.*s", (int)(sign - sets->items[i]), sets->items[i]);
-        TRY(config_set(out, recipe_table, key, sign + 1, error));
-    }
-    return OK;
+    return cli_recipe_set(out, sets, error);
 }
 
 static status train(struct train_settings *settings, const struct option_list *sets, int threads,

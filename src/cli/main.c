@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"corpus", command_corpus, "read texts, clean them, drop duplicates; documents and manifest"},
     {"tokenizer", command_tokenizer, "train, show and apply a byte-level BPE tokenizer"},
     {"train", command_train, "grow a model from random weights; resumes by itself"},
+    {"plan", command_plan, "memory, time and cost of a run, and what limits, before it is begun"},
     {"eval", command_eval, "bits per byte on held-out documents beside xz and PPMd"},
     {"generate", command_generate, "continue a text"},
     {"chat", command_chat, "talk to a model on the terminal"},

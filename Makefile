@@ -133,7 +133,8 @@ test-%: $(BUILD)/tests/%_test
 check: setup-check
 	scripts/check.sh
 
-# The same bits on every instruction set, thread count, compiler, optimization level and processor.
+# The same bits on every instruction set, number of threads and processes, compiler, level of
+# optimization and processor.
 exact: setup-check
 	scripts/exact.sh long
 
@@ -166,7 +167,7 @@ help:
 	@echo 'make            build build/rodnik'
 	@echo 'make demo       install packages, build, grow a small model from default texts and serve it (MINUTES=10 SERVE=1 PORT=8080)'
 	@echo 'make check      install what tests need and run all tests in their short form'
-	@echo 'make exact      one hash over instruction sets, threads, compilers, processors'
+	@echo 'make exact      one hash over instruction sets, threads, processes, compilers, processors: a table (long form)'
 	@echo 'make bench      speed beside the limits of this machine'
 	@echo 'make fuzz       fuzz every parser (FUZZ_SECONDS=60 each)'
 	@echo 'make format     clang-format the sources'

@@ -206,6 +206,9 @@ if [ "$mode" = long ]; then
         done
     done
 fi
+# a second implementation, written from docs/numerics.md
+if command -v python3 >/dev/null; then job second.py small python3 python3 tests/exact/second.py
+else echo "skipped exact second.py: no python3"; fi
 for machine in aarch64 riscv64; do
     if ! command -v "$machine-linux-gnu-gcc" >/dev/null || ! command -v "qemu-$machine" >/dev/null; then
         echo "skipped exact $machine: no cross compiler or no qemu-$machine"
@@ -217,8 +220,8 @@ for machine in aarch64 riscv64; do
     [ "$mode" = long ] && for way in single pieces together neighbours; do
         job $machine-gcc inference "$way" "qemu-$machine" "$path" inference 3 $way
     done
-    settle
 done
+settle
 
 # ---- the table ----
 

@@ -3,6 +3,7 @@
 #ifndef RODNIK_TESTS_EXACT_H
 #define RODNIK_TESTS_EXACT_H
 
+#include "model/model.h"
 #include "tensor/tensor_internal.h"
 
 /* Ways to the same bits, beside instruction sets, threads and builds. */
@@ -53,6 +54,8 @@ enum numbers {
     NUMBERS_HARD, /* any bits */
     NUMBERS_COUNT
 };
+/* Nothing may begin as 0 or 1, or whole paths would have no gradient. */
+void wake(struct model *model);
 void fill(float *x, size_t count, enum numbers numbers, uint64_t stream);
 
 #endif

@@ -103,6 +103,7 @@ static void furnish(struct house *house, const struct exact *exact, enum dtype t
                       exact->arena, &error),
          &error);
     model_init(house->engine.model, 7);
+    wake(house->engine.model);
     if (exact->ways.feeding != FEED_WHOLE)
         must(model_pack(house->engine.model, exact->arena, &error), &error);
     for (size_t i = 0; i < SESSIONS; i++) {

@@ -70,6 +70,21 @@ static float shard(struct trial *trial, size_t index, float grad_scale, float *g
     return sum_of_values(trial->model->compute, trial->loss, plan->shard_rows * length);
 }
 
+void wake(struct model *model)
+{
+    for (size_t i = 0; i < model->table.count; i++) {
+        const struct weight *weight = &model->table.weights[i];
+        float *values = model->weights + weight->offset;
+        size_t count = weight->rows * weight->columns;
+        if (!weight->vector && weight->deviation > 0)
+            continue;
+        random_normal(model->compute, values, count, weight->vector ? 0.3f : 0.1f, 11, i);
+        for (size_t j = 0; weight->vector && j < count; j++)
+            values[j] = 1 + values[j];
+    }
+    model_refresh(model);
+}
+
 static void create(struct trial *trial)
 {
     const struct plan *plan = trial->plan;
@@ -100,6 +115,7 @@ static void create(struct trial *trial)
         model_create(&trial->model, &plan->model, plan->type, trial->exact->compute, arena, &error),
         &error);
     model_init(trial->model, 7);
+    wake(trial->model);
     must(training_create(&trial->training, trial->model, &shape, arena, &error), &error);
     must(comm_start(&comm, "", &error), &error);
     must(optimizer_create(&trial->optimizer, trial->model, &trial->recipe, comm, arena, &error),

@@ -24,8 +24,9 @@ enum {
     PIECE_BYTES = 1 << 30 /* of a broadcast: lengths are int */
 };
 
-/* Who waits is answered at once for this long, then as often as sleeping allows. */
-static const double EAGER_S = 2e-3;
+/* While the caller waits its processor is free: the thread keeps at it, until nothing has come for
+ * this long. */
+static const double EAGER_S = 10e-3;
 static const long REST_NS = 50000, IDLE_NS = 5000000;
 /* MPI_Finalize is given this long. */
 enum { FINALIZE_SECONDS = 60 };

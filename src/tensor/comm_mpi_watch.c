@@ -2,7 +2,9 @@
 
 #include <mpi.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,13 +36,15 @@ struct peer {
     int rank;
     unsigned char out, in; /* enum ping */
     MPI_Request send, receive;
-    double heard_s;
+    _Atomic double heard_s;
 };
 
+/* Two threads: that of the exchanges sends and receives the pings; an own one, which calls nothing
+ * of MPI and so can't be held up by it, looks. */
 struct watch {
     int rank, count;
     const char *advice;
-    double silence_s, looked_s, pinged_s;
+    double silence_s;
     struct member *members; /* [count] */
     struct peer *peers;
     size_t peer_count;
@@ -48,9 +52,14 @@ struct watch {
     int local_count;
     struct pollfd *processes; /* [local_count + 1]: the local ones, then the launcher */
     int launcher;
-    bool ending;    /* a peer has said that it ends the job, and why */
-    double asked_s; /* since when this process is asked to end; 0: it is not */
-    bool asked_is_said;
+    atomic_bool ending; /* somebody has said that the job ends, and why */
+    atomic_bool abort;  /* the looking thread wants MPI_Abort */
+    atomic_bool stop;
+    double stepped_s, pinged_s; /* the exchanges' thread */
+    pthread_t thread;
+    double looked_s; /* the looking thread */
+    double asked_s;  /* since when this process is asked to end; 0: it is not */
+    atomic_bool asked_is_said;
 };
 
 /* ---- ending ---- */
@@ -79,6 +88,7 @@ static bool launcher_is_daemon(const struct watch *watch)
     return false;
 }
 
+/* In the exchanges' thread. */
 static _Noreturn void end_job(int exit_status)
 {
     signal(SIGALRM, SIG_DFL);
@@ -88,15 +98,25 @@ static _Noreturn void end_job(int exit_status)
         pause();
 }
 
+/* In the looking thread: the other one ends the job, unless MPI holds it. */
+static _Noreturn void have_job_ended(struct watch *watch)
+{
+    atomic_store(&watch->abort, true);
+    sleep_s(ABORT_SECONDS);
+    kill(getpid(), SIGKILL);
+    for (;;)
+        pause();
+}
+
 /* The launcher passes the sentence on before it goes; the processes it leaves see it gone. */
-static _Noreturn void end_beside_a_cut(const struct watch *watch)
+static _Noreturn void end_beside_a_cut(struct watch *watch)
 {
     sleep_s(PASS_ON_S);
     if (getppid() == watch->launcher && launcher_is_daemon(watch)) {
         kill(watch->launcher, SIGKILL);
         kill(getpid(), SIGKILL);
     }
-    end_job(1);
+    have_job_ended(watch);
 }
 
 /* Tells everybody that this process has said why the job ends. */
@@ -136,22 +156,22 @@ static bool speaks(const struct watch *watch)
 
 static void say(struct watch *watch, const char *sentence)
 {
-    if (watch->ending || !speaks(watch))
+    if (atomic_load(&watch->ending) || !speaks(watch))
         sleep_s(PATIENCE_S);
-    if (!watch->ending)
+    if (!atomic_exchange(&watch->ending, true) && !atomic_load(&watch->asked_is_said))
         log_error("%s, so the job ends; %s", sentence, watch->advice);
-    tell_ending(watch);
 }
 
 static _Noreturn void end_with(struct watch *watch, const char *sentence)
 {
     say(watch, sentence);
-    end_job(1);
+    have_job_ended(watch);
 }
 
 void watch_end_told(struct watch *watch, int exit_status)
 {
     ASSERT(watch);
+    atomic_store(&watch->ending, true);
     tell_ending(watch);
     end_job(exit_status);
 }
@@ -162,7 +182,9 @@ void watch_end_failed(struct watch *watch, const char *what)
     char text[TEXT_BYTES];
     snprintf(text, sizeof text, "process %d of %d (on %s): MPI fails: %s", watch->rank,
              watch->count, watch->members[watch->rank].host, what);
-    end_with(watch, text);
+    say(watch, text);
+    tell_ending(watch);
+    end_job(1);
 }
 
 /* ---- looking ---- */
@@ -185,46 +207,74 @@ static void look_at_processes(struct watch *watch)
     end_with(watch, text);
 }
 
-static void listen_to(struct watch *watch, struct peer *peer, double now)
+static void look_at_peers(struct watch *watch, double now)
 {
-    int heard = 1;
-    while (heard) {
-        MPI_Test(&peer->receive, &heard, MPI_STATUS_IGNORE);
-        if (!heard)
-            break;
-        peer->heard_s = now;
-        watch->ending = watch->ending || peer->in == PING_ENDING;
-        MPI_Irecv(&peer->in, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->receive);
-    }
-    if (now - peer->heard_s < watch->silence_s || watch->ending)
-        return;
     char text[TEXT_BYTES];
-    snprintf(text, sizeof text,
-             "process %d of %d (on %s) has heard nothing from process %d (on %s) for %.0f s",
-             watch->rank, watch->count, watch->members[watch->rank].host, peer->rank,
-             watch->members[peer->rank].host, now - peer->heard_s);
-    say(watch, text);
-    end_beside_a_cut(watch);
+    for (size_t i = 0; i < watch->peer_count && !atomic_load(&watch->ending); i++) {
+        struct peer *peer = &watch->peers[i];
+        double silent_s = now - atomic_load(&peer->heard_s);
+        if (silent_s < watch->silence_s)
+            continue;
+        snprintf(text, sizeof text,
+                 "process %d of %d (on %s) has heard nothing from process %d (on %s) for %.0f s",
+                 watch->rank, watch->count, watch->members[watch->rank].host, peer->rank,
+                 watch->members[peer->rank].host, silent_s);
+        say(watch, text);
+        end_beside_a_cut(watch);
+    }
 }
 
 /* When a process dies the launcher asks the others to end and kills them a second later.  One of
  * them says so: process 0, else who waits the shortest. */
 static void look_at_request(struct watch *watch, double now)
 {
-    if (!interrupt_requested() || watch->asked_is_said)
+    if (!interrupt_requested() || atomic_load(&watch->asked_is_said))
         return;
     if (watch->asked_s == 0)
         watch->asked_s = now;
     double patience = watch->rank == 0 ? 0 : 0.2 + 0.1 * (watch->rank < 6 ? watch->rank : 6);
     if (now - watch->asked_s < patience)
         return;
-    watch->asked_is_said = true;
-    if (watch->ending || !speaks(watch))
+    atomic_store(&watch->asked_is_said, true);
+    if (!speaks(watch) || atomic_load(&watch->ending))
         return;
     log_warning("process %d of %d (on %s) is asked to end, since another one died or by whoever "
                 "stops the job; %s",
                 watch->rank, watch->count, watch->members[watch->rank].host, watch->advice);
-    tell_ending(watch);
+}
+
+static void *look(void *argument)
+{
+    struct watch *watch = argument;
+    watch->looked_s = time_monotonic_s();
+    while (!atomic_load(&watch->stop)) {
+        double now = time_monotonic_s();
+        bool was_away = now - watch->looked_s > watch->silence_s / 2; /* stopped, then continued */
+        watch->looked_s = now;
+        for (size_t i = 0; was_away && i < watch->peer_count; i++)
+            atomic_store(&watch->peers[i].heard_s, now);
+        look_at_processes(watch);
+        look_at_peers(watch, now);
+        look_at_request(watch, now);
+        sleep_s(LOOK_EVERY_S);
+    }
+    return NULL;
+}
+
+/* ---- pings, in the exchanges' thread ---- */
+
+static void listen_to(struct watch *watch, struct peer *peer)
+{
+    for (;;) {
+        int heard;
+        MPI_Test(&peer->receive, &heard, MPI_STATUS_IGNORE);
+        if (!heard)
+            return;
+        atomic_store(&peer->heard_s, time_monotonic_s());
+        if (peer->in == PING_ENDING)
+            atomic_store(&watch->ending, true);
+        MPI_Irecv(&peer->in, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->receive);
+    }
 }
 
 static void ping(struct peer *peer)
@@ -242,16 +292,13 @@ void watch_step(struct watch *watch)
 {
     ASSERT(watch);
     double now = time_monotonic_s();
-    if (watch->count == 1 || now - watch->looked_s < LOOK_EVERY_S)
+    if (watch->count == 1 || now - watch->stepped_s < LOOK_EVERY_S)
         return;
-    bool was_away = now - watch->looked_s > watch->silence_s / 2; /* stopped, and now goes on */
-    watch->looked_s = now;
-    for (size_t i = 0; was_away && i < watch->peer_count; i++)
-        watch->peers[i].heard_s = now;
+    watch->stepped_s = now;
     for (size_t i = 0; i < watch->peer_count; i++)
-        listen_to(watch, &watch->peers[i], now);
-    look_at_processes(watch);
-    look_at_request(watch, now);
+        listen_to(watch, &watch->peers[i]);
+    if (atomic_load(&watch->abort))
+        watch_end_told(watch, 1);
     if (now - watch->pinged_s < PING_EVERY_S)
         return;
     watch->pinged_s = now;
@@ -319,12 +366,14 @@ static bool is_peer(const struct watch *watch, int rank)
 static status learn_peers(struct watch *watch, struct arena *arena, struct error *error)
 {
     TRY_ALLOC(watch->peers, arena, (size_t)watch->count, error);
-    double now = watch->looked_s = time_monotonic_s();
+    double now = time_monotonic_s();
     for (int rank = 0; rank < watch->count; rank++) {
         if (!is_peer(watch, rank))
             continue;
         struct peer *peer = &watch->peers[watch->peer_count++];
-        *peer = (struct peer){.rank = rank, .send = MPI_REQUEST_NULL, .heard_s = now};
+        peer->rank = rank;
+        peer->send = MPI_REQUEST_NULL;
+        atomic_store(&peer->heard_s, now);
         MPI_Irecv(&peer->in, 1, MPI_BYTE, rank, TAG_PING, MPI_COMM_WORLD, &peer->receive);
     }
     return OK;
@@ -348,6 +397,8 @@ status watch_create(struct watch **out, struct arena *arena, const char *advice,
     MPI_Comm_rank(MPI_COMM_WORLD, &watch->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &watch->count);
     TRY(learn(watch, arena, error));
+    if (watch->count > 1 && pthread_create(&watch->thread, NULL, look, watch) != 0)
+        return fail(error, ERR_MEMORY, "no thread to look after the other processes");
     *out = watch;
     return OK;
 }
@@ -362,6 +413,9 @@ void watch_close(struct watch *watch)
         watch_step(watch);
         sleep_s(50e-6);
     }
+    atomic_store(&watch->stop, true);
+    if (watch->count > 1)
+        pthread_join(watch->thread, NULL);
     for (size_t i = 0; i < watch->peer_count; i++) {
         struct peer *peer = &watch->peers[i];
         MPI_Wait(&peer->send, MPI_STATUS_IGNORE);

@@ -11,8 +11,9 @@ struct watch;
  * when RODNIK_PEER_SECONDS is no number from 2 to 86400. */
 MUST_USE status watch_create(struct watch **out, struct arena *arena, const char *advice,
                              struct error *error);
-/* To be called all the time; looks after everybody every few milliseconds.  When somebody is
- * missing it says so and ends the job: then it does not return. */
+/* To be called all the time by the thread that calls MPI: sends and receives what tells that a
+ * process lives.  A thread of the watch looks; when somebody is missing it says so and ends the
+ * job. */
 void watch_step(struct watch *watch);
 /* Ends the job at once without a sentence: who calls has said why.  Does not return. */
 void watch_end_told(struct watch *watch, int exit_status);

@@ -14,8 +14,8 @@ struct bench_train {
     const struct comm *comm; /* processes that share the batch */
 };
 
-/* Rank 0 prints one row: the median of several steps (forward, backward, clipping, update) after warm-up.
- * ERR_USAGE names a shape, optimizer or size that can't be. */
+/* Rank 0 prints one row: the median of several steps (forward, backward, clipping, update) after
+ * warm-up.  ERR_USAGE names a shape, optimizer or size that can't be. */
 MUST_USE status bench_train(const struct bench_train *bench, struct error *error);
 
 #endif

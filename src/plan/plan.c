@@ -111,10 +111,12 @@ static struct plan_memory memory_of(const struct recipe *recipe, const struct sh
                                     const struct totals *totals)
 {
     const struct model model = {.config = in->config, .type = in->half ? DTYPE_BF16 : DTYPE_F32};
-    const struct training_shape training = {(size_t)in->micro_rows, (size_t)recipe->sequence,
-                                            recipe->recompute};
+    const struct training_shape training = {
+        (size_t)in->micro_rows, (size_t)recipe->sequence, recipe->recompute,
+        (size_t)(recipe->batch / recipe->shards / recipe->micro_batch)};
     double levels = log2(in->local_shards) + 1, tokens = in->micro_rows * in->length;
-    double logits = (double)cross_entropy_scratch_bytes(model.type, (size_t)in->config.vocabulary);
+    double logits =
+        (double)cross_entropy_scratch_bytes((size_t)tokens, (size_t)in->config.vocabulary);
     struct plan_memory out = {
         .weights = F32 * totals->weights,
         .copy = in->half ? BF16 * totals->weights : 0,

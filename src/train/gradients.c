@@ -19,7 +19,7 @@ static float sum_shards(const struct shard_tree *tree, size_t first, size_t shar
     return left + right;
 }
 
-/* All but the last shard first: level d then holds the left neighbour of all that is right of it. */
+/* All but the last shard first: level d then holds the left neighbour of all right of it. */
 float shard_tree_sum(struct shard_tree *tree, size_t first, size_t shards)
 {
     ASSERT(tree && shards && (shards & (shards - 1)) == 0);

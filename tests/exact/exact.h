@@ -8,14 +8,14 @@
 
 /* Ways to the same bits, beside instruction sets, threads and builds. */
 struct ways {
-    size_t micro_rows;            /* of a micro-batch: 1 or 2 */
-    bool recompute;               /* activations on the way back */
-    enum feeding {                /* of tokens to sessions */
-                   FEED_WHOLE,    /* each prefix at once, weights as they are */
-                   FEED_SINGLE,   /* token by token, weights packed */
-                   FEED_PIECES,   /* in pieces */
-                   FEED_TOGETHER, /* eight sessions in one step */
-                   FEED_NEIGHBOURS, /* one gets tokens while others get whole prompts, in another order */
+    size_t micro_rows;              /* of a micro-batch: 1 or 2 */
+    bool recompute;                 /* activations on the way back */
+    enum feeding {                  /* of tokens to sessions */
+                   FEED_WHOLE,      /* each prefix at once, weights as they are */
+                   FEED_SINGLE,     /* token by token, weights packed */
+                   FEED_PIECES,     /* in pieces */
+                   FEED_TOGETHER,   /* eight sessions in one step */
+                   FEED_NEIGHBOURS, /* one gets tokens, others whole prompts, in another order */
     } feeding;
 };
 

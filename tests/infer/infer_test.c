@@ -1,5 +1,5 @@
-/* Sessions fed together against each alone, sampling against a plain reading of its rules, text from
- * tokens, loops. */
+/* Sessions fed together against each alone, sampling against a plain reading of its rules, text
+ * from tokens, loops. */
 #include "support.h"
 
 #include <math.h>

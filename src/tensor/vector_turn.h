@@ -69,14 +69,14 @@ VECTOR void vturn(v16 *x)
 #else
 VECTOR void vturn(v16 *x)
 {
+    uint32_t lanes[LANES][LANES], turned[LANES];
     for (int i = 0; i < LANES; i++)
-        for (int j = 0; j < i; j++) {
-            uint32_t low, high;
-            memcpy(&low, &x[i].lane[j], sizeof low);
-            memcpy(&high, &x[j].lane[i], sizeof high);
-            memcpy(&x[i].lane[j], &high, sizeof high);
-            memcpy(&x[j].lane[i], &low, sizeof low);
-        }
+        istore(lanes[i], vbits(x[i]));
+    for (int i = 0; i < LANES; i++) {
+        for (int j = 0; j < LANES; j++)
+            turned[j] = lanes[j][i];
+        x[i] = vfrom_bits(iload(turned));
+    }
 }
 #endif
 

@@ -7,16 +7,13 @@
 #include "tensor/tensor_internal.h"
 
 /* Ways to the same bits, beside instruction sets, threads and builds. */
+/* Of tokens to sessions: each prefix at once (weights unpacked, else packed), token by token, in
+ * pieces, eight sessions in one step, a step beside another's prompt in another order. */
+enum feeding { FEED_WHOLE, FEED_SINGLE, FEED_PIECES, FEED_TOGETHER, FEED_NEIGHBOURS };
 struct ways {
-    size_t micro_rows;              /* of a micro-batch: 1 or 2 */
-    bool recompute;                 /* activations on the way back */
-    enum feeding {                  /* of tokens to sessions */
-                   FEED_WHOLE,      /* each prefix at once, weights as they are */
-                   FEED_SINGLE,     /* token by token, weights packed */
-                   FEED_PIECES,     /* in pieces */
-                   FEED_TOGETHER,   /* eight sessions in one step */
-                   FEED_NEIGHBOURS, /* one gets tokens, others whole prompts, in another order */
-    } feeding;
+    size_t micro_rows; /* of a micro-batch: 1 or 2 */
+    bool recompute;    /* activations on the way back */
+    enum feeding feeding;
 };
 
 struct exact {

@@ -36,7 +36,8 @@ static void print_usage(FILE *out)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
     fputs("\nrodnik COMMAND --help tells more and gives an example.  rodnik --version tells what "
           "this is.\nEnvironment: RODNIK_THREADS (number of threads), RODNIK_ISA "
-          "(scalar|avx2|avx512|avx512bf16).\n",
+          "(scalar|avx2|avx512|avx512bf16),\nRODNIK_PEER_SECONDS (built with MPI=1: how long "
+          "another process may be silent, 30).\n",
           out);
 }
 

@@ -37,6 +37,7 @@ static void on_step(void *context, const struct train_report *report)
         shown->progress.start_s -= report->elapsed_s;
         shown->begun = true;
     }
+    shown->progress.total = tokens_a_step * (double)report->steps; /* may change on the way */
     if (report->validation_bits_per_byte >= 0)
         shown->bits_per_byte = report->validation_bits_per_byte;
     if (shown->bits_per_byte >= 0)

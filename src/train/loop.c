@@ -2,7 +2,6 @@
 #include "train/train.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "train/train_internal.h"
@@ -14,72 +13,12 @@ struct loop {
     struct validation validation;
     struct run_ledger ledger;
     struct metrics metrics;
+    struct run_clock clock;
     double started_s;
+    double validation_s, save_s; /* what the last ones took */
     int64_t first_step, saved_step;
     struct train_result result;
 };
-
-/* ---- how many steps fit into the minutes: the only use of a clock that decides anything, and it
- * is settled and written down before the first step counts ---- */
-
-enum { MEASURED_STEPS_MIN = 3, MEASURED_STEPS_MAX = 50 };
-static const double MEASURED_SHARE = 0.03;
-/* A forward pass is a third of a step; held-out windows are mostly not full. */
-static const double VALIDATION_COST = 0.5;
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double measure_step_s(struct trainer *trainer, double budget_s)
-{
-    double seconds[MEASURED_STEPS_MAX];
-    int count = 0;
-    double started = time_monotonic_s();
-    trainer_step(trainer); /* warms caches and pages */
-    while (count < MEASURED_STEPS_MAX && !interrupt_requested() &&
-           (count < MEASURED_STEPS_MIN || time_monotonic_s() - started < budget_s)) {
-        double before = time_monotonic_s();
-        trainer_step(trainer);
-        seconds[count++] = time_monotonic_s() - before;
-    }
-    qsort(seconds, (size_t)count, sizeof *seconds, compare_doubles);
-    return count ? seconds[count / 2] : 0;
-}
-
-static int64_t steps_that_fit(const struct loop *loop, double step_s, double left_s)
-{
-    const struct recipe *recipe = &loop->run.recipe;
-    double token_s = step_s / (double)(recipe->batch * recipe->sequence);
-    const struct validation *validation = &loop->validation;
-    double validation_s = VALIDATION_COST * token_s * (double)validation->tokens;
-    double every_s = recipe->validate_every ? validation_s / (double)recipe->validate_every : 0;
-    double steps = (left_s - validation_s) / (step_s + every_s);
-    return steps < 1 ? 1 : steps > 1e9 ? (int64_t)1e9 : (int64_t)steps;
-}
-
-static status choose_steps(struct loop *loop, struct error *error)
-{
-    struct recipe *recipe = &loop->run.recipe;
-    double budget_s = recipe->minutes * 60;
-    if (!(budget_s > 0))
-        return OK;
-    double started = time_monotonic_s();
-    recipe->steps = MEASURED_STEPS_MAX + 1;
-    TRY(trainer_reset(&loop->trainer, error));
-    double step_s = measure_step_s(&loop->trainer, MEASURED_SHARE * budget_s);
-    if (interrupt_requested())
-        return fail(error, ERR_INTERRUPTED, "%s: stopped before the first step", loop->run.path);
-    double spent_s = time_monotonic_s() - started;
-    recipe->steps = steps_that_fit(loop, step_s, budget_s - spent_s);
-    recipe->minutes = 0;
-    TRY(run_save_recipe(&loop->run, error));
-    TRY(recipe_hash(&loop->trainer.identity.recipe, recipe, error));
-    log_info("a step takes %.2f s: %lld steps", step_s, (long long)recipe->steps);
-    return OK;
-}
 
 /* ---- checkpoints ---- */
 
@@ -94,6 +33,7 @@ static status save(struct loop *loop, struct error *error)
 {
     struct trainer *trainer = &loop->trainer;
     struct checkpoint checkpoint = trainer_checkpoint(trainer);
+    double began = time_monotonic_s();
     TRY(metrics_flush(&loop->metrics, error));
     TRY(trainer_hash(trainer, error));
     if (on_grid(trainer->recipe, trainer->position.step)) {
@@ -104,6 +44,7 @@ static status save(struct loop *loop, struct error *error)
     }
     TRY(trainer_save(trainer, error));
     loop->saved_step = trainer->position.step;
+    loop->save_s = time_monotonic_s() - began;
     return OK;
 }
 
@@ -113,7 +54,7 @@ static status resume(struct loop *loop, struct error *error)
     bool found = false;
     TRY(trainer_load(&found, trainer, error));
     if (!found) {
-        TRY(choose_steps(loop, error));
+        TRY(clock_choose_steps(&loop->clock, trainer, &loop->validation, error));
         TRY(trainer_reset(trainer, error));
         TRY(run_ledger_begin(&loop->ledger, &trainer->identity, &trainer->hashes.state, error));
     }
@@ -161,14 +102,28 @@ static status give_up(const struct loop *loop, struct error *error)
                 recipe->learning_rate, recipe->warmup);
 }
 
+/* Changes how many steps there shall be, when time says so. */
+static status keep_time(struct loop *loop, struct error *error)
+{
+    bool changed = false;
+    TRY(clock_keep(&changed, &loop->clock, loop->trainer.position.step,
+                   loop->validation_s + loop->save_s, error));
+    if (changed)
+        trainer_share_recipe(&loop->trainer);
+    return OK;
+}
+
 static status do_step(struct loop *loop, struct error *error)
 {
     struct trainer *trainer = &loop->trainer;
     const struct recipe *recipe = trainer->recipe;
     struct step_result step = trainer_step(trainer);
     struct train_report report = report_of(loop, &step);
-    if (validation_is_due(recipe, report.step))
+    if (validation_is_due(recipe, report.step)) {
+        double began = time_monotonic_s();
         report.validation_bits_per_byte = validation_bits_per_byte(&loop->validation);
+        loop->validation_s = time_monotonic_s() - began;
+    }
     loop->result.loss = report.loss;
     loop->result.validation_bits_per_byte = report.validation_bits_per_byte;
     TRY(metrics_add(&loop->metrics, &report, recipe, error));
@@ -178,19 +133,24 @@ static status do_step(struct loop *loop, struct error *error)
         TRY(metrics_flush(&loop->metrics, error));
         return give_up(loop, error);
     }
-    return on_grid(recipe, report.step) ? save(loop, error) : OK;
+    if (on_grid(recipe, report.step))
+        TRY(save(loop, error));
+    return keep_time(loop, error);
+}
+
+/* The last step of this process; the number of steps may have changed. */
+static int64_t end_of(const struct loop *loop)
+{
+    int64_t limit = loop->settings->steps_limit, end = loop->run.recipe.steps;
+    return limit > 0 && limit < end ? limit : end;
 }
 
 static status do_steps(struct loop *loop, struct error *error)
 {
-    const struct recipe *recipe = &loop->run.recipe;
     const struct position *position = &loop->trainer.position;
-    int64_t limit = loop->settings->steps_limit, end = recipe->steps;
-    if (limit > 0 && limit < end)
-        end = limit;
-    while (position->step < end && !interrupt_requested())
+    while (position->step < end_of(loop) && !interrupt_requested())
         TRY(do_step(loop, error));
-    loop->result.interrupted = position->step < end;
+    loop->result.interrupted = position->step < end_of(loop);
     if (loop->saved_step != position->step)
         TRY(save(loop, error));
     return OK;
@@ -207,6 +167,7 @@ static status run_loop(struct loop *loop, struct arena *arena, struct error *err
     if (!loop->run.heldout.documents)
         log_info("the corpus holds no document out: there will be no bits per byte");
     TRY(resume(loop, error));
+    TRY(clock_begin_steps(&loop->clock, loop->metrics.seconds_before, error));
     loop->started_s = time_monotonic_s();
     TRY(do_steps(loop, error));
     /* A finished run that is opened again is measured again. */
@@ -222,8 +183,12 @@ static status run_loop(struct loop *loop, struct arena *arena, struct error *err
 
 static status open_loop(struct loop *loop, struct arena *arena, struct error *error)
 {
+    double started_s =
+        loop->settings->started_s > 0 ? loop->settings->started_s : time_monotonic_s();
     TRY(run_open(&loop->run, loop->settings, arena, error));
-    status result = run_ledger_open(&loop->ledger, loop->run.path, error);
+    status result = clock_open(&loop->clock, &loop->run, started_s, error);
+    if (result == OK)
+        result = run_ledger_open(&loop->ledger, loop->run.path, error);
     if (result == OK)
         result = processes_check(&loop->run.recipe, loop->settings->comm, error);
     if (result == OK) {

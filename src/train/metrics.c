@@ -12,21 +12,23 @@ enum { PENDING_BYTES_MAX = 64 << 20 };
 static const char *const STEP_MARK = "{\"step\":";
 static const char *const SECONDS_MARK = "\"seconds\":";
 
-/* The lines of steps up to `step`; the rest was written by steps that will be done again. */
+/* The lines of steps up to `step`; the rest was written by steps that will be done again, but the
+ * time they took is used. */
 static size_t kept_bytes(struct view text, int64_t step, double *seconds)
 {
-    size_t kept = 0;
-    while (kept < text.len) {
-        const char *line = text.data + kept;
-        const char *end = memchr(line, '\n', text.len - kept);
+    size_t kept = 0, at = 0;
+    while (at < text.len) {
+        const char *line = text.data + at;
+        const char *end = memchr(line, '\n', text.len - at);
         if (!end || (size_t)(end - line) < strlen(STEP_MARK) ||
-            memcmp(line, STEP_MARK, strlen(STEP_MARK)) != 0 ||
-            strtoll(line + strlen(STEP_MARK), NULL, 10) > step)
+            memcmp(line, STEP_MARK, strlen(STEP_MARK)) != 0)
             break;
         const char *mark = memmem(line, (size_t)(end - line), SECONDS_MARK, strlen(SECONDS_MARK));
         if (mark)
             *seconds = strtod(mark + strlen(SECONDS_MARK), NULL);
-        kept = (size_t)(end + 1 - text.data);
+        at = (size_t)(end + 1 - text.data);
+        if (strtoll(line + strlen(STEP_MARK), NULL, 10) <= step)
+            kept = at;
     }
     return kept;
 }

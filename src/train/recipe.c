@@ -56,7 +56,10 @@ static const struct config_key keys[] = {
     TRAIN(shards, 1, 1024, "1", "shards", "of a batch, a power of two that divides it"),
     TRAIN(steps, 1, 1e9, "1000", "steps", "optimizer steps in all"),
     REAL("train", minutes, 0, 1e6, "0", "minutes",
-         "above 0: steps are chosen at the start to last about this long"),
+         "above 0: steps are chosen, and changed on the way, so that the run ends after this time, "
+         "preparations and all"),
+    {"train", "revisions", CONFIG_STRING, offsetof(struct recipe, revisions), 0, 0, NULL, "", "",
+     "written by runs that had minutes: STEP:STEPS_BEFORE where steps were changed on the way"},
     TRAIN(seed, 0, 9007199254740992.0, "1", "", "of initial weights and of the order of documents"),
     {"train", "precision", CONFIG_CHOICE, offsetof(struct recipe, precision), 0, 0, "f32|bf16",
      "bf16", "", "of the operands of matrix products; sums and weights are f32"},
@@ -144,6 +147,12 @@ status recipe_check(const struct recipe *recipe, struct error *error)
     if (recipe->shards & (recipe->shards - 1))
         return fail(error, ERR_USAGE, "train.shards is %lld, it must be a power of two",
                     (long long)recipe->shards);
+    struct revisions revisions;
+    if (!revisions_parse(&revisions, recipe))
+        return fail(error, ERR_USAGE,
+                    "train.revisions is '%s', it must be at most %d pairs STEP:STEPS_BEFORE, each "
+                    "step above the one before and below steps",
+                    recipe->revisions, REVISIONS_MAX);
     TRY(check_divides("shards", recipe->shards, "train.batch", recipe->batch, error));
     TRY(check_divides("micro_batch", recipe->micro_batch, "the rows of a shard",
                       recipe->batch / recipe->shards, error));
@@ -162,6 +171,8 @@ static void forget_circumstances(struct recipe *recipe)
     memset(recipe->corpus, 0, sizeof recipe->corpus);
     memset(recipe->tokenizer, 0, sizeof recipe->tokenizer);
     recipe->minutes = 0;
+    recipe->steps = revisions_first_steps(recipe);
+    memset(recipe->revisions, 0, sizeof recipe->revisions);
     recipe->keep = 1;
     recipe->micro_batch = 1;
     recipe->recompute = false;
@@ -218,8 +229,10 @@ status recipe_compare(const struct recipe *run, const struct recipe *wanted, con
 {
     ASSERT(run && wanted && name && error);
     struct recipe pair[2] = {*run, *wanted};
-    if (wanted->minutes > 0)
-        pair[1].steps = run->steps; /* chosen when the run began */
+    if (wanted->minutes > 0) { /* chosen when the run began, and since */
+        pair[1].steps = run->steps;
+        memcpy(pair[1].revisions, run->revisions, sizeof run->revisions);
+    }
     for (int i = 0; i < 2; i++)
         forget_circumstances(&pair[i]);
     if (!pair[1].model.vocabulary)

@@ -65,6 +65,26 @@ static status add_identity(struct buffer *out, const struct identity *identity, 
     return add_hash(out, "tokens", &identity->tokens, error);
 }
 
+/* Of a segment after a revision: SHA-256 over its steps' shares of the rate, as f64, since the
+ * recipe's hash does not say how steps were changed. */
+static status add_rates(struct buffer *out, const struct recipe *recipe, int64_t from, int64_t to,
+                        struct error *error)
+{
+    struct revisions revisions;
+    bool known = revisions_parse(&revisions, recipe);
+    ASSERT(known);
+    if (!revisions.count || revisions.items[0].step >= to)
+        return OK;
+    struct sha256_state state;
+    TRY(sha256_begin(&state, error));
+    for (int64_t step = from + 1; step <= to; step++) {
+        double share = schedule_share(recipe, step);
+        sha256_add(&state, &share, sizeof share);
+    }
+    const struct sha256 rates = sha256_end(&state);
+    return add_hash(out, "rates", &rates, error);
+}
+
 static status add_segment(struct buffer *out, const struct recipe *recipe,
                           const struct checkpoint *checkpoint, struct error *error)
 {
@@ -79,6 +99,7 @@ static status add_segment(struct buffer *out, const struct recipe *recipe,
     TRY(buffer_format(out, error, ",\"rows\":[%" PRId64 ",%" PRId64 "],\"loss\":\"%08" PRIx32 "\"",
                       segment->from * recipe->batch, step * recipe->batch, loss_bits));
     TRY(add_hash(out, "losses", &segment->losses, error));
+    TRY(add_rates(out, recipe, segment->from, step, error));
     return add_identity(out, checkpoint->identity, error);
 }
 

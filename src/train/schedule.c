@@ -1,23 +1,94 @@
-/* The learning rate's course: linear warm-up, constant, linear decay. */
+/* The learning rate's course: linear warm-up, constant, linear decay; and how it goes on when the
+ * number of steps changes on the way. */
 #include "train/train.h"
 
-/* Half up; shares and steps are not negative. */
-static int64_t share_of(double share, int64_t steps)
+#include <stdlib.h>
+
+#include "train/train_internal.h"
+
+/* ---- revisions ---- */
+
+static bool parse_pair(struct revision *out, const char **at)
 {
-    return (int64_t)(share * (double)steps + 0.5);
+    char *end;
+    out->step = strtoll(*at, &end, 10);
+    if (end == *at || *end != ':')
+        return false;
+    const char *second = end + 1;
+    out->before = strtoll(second, &end, 10);
+    *at = end;
+    return end != second && out->step >= 1 && out->step < out->before;
+}
+
+bool revisions_parse(struct revisions *out, const struct recipe *recipe)
+{
+    ASSERT(out && recipe);
+    struct revisions list = {0};
+    const char *at = recipe->revisions;
+    int64_t last = 0;
+    while (*at) {
+        struct revision pair;
+        if (list.count == REVISIONS_MAX || !parse_pair(&pair, &at) || pair.step <= last)
+            return false;
+        last = pair.step;
+        list.items[list.count++] = pair;
+        if (*at == ' ' && at[1])
+            at++;
+        else if (*at)
+            return false;
+    }
+    for (size_t i = 0; i < list.count; i++) /* each was below the number that then held */
+        if (list.items[i].step >= (i + 1 < list.count ? list.items[i + 1].before : recipe->steps))
+            return false;
+    *out = list;
+    return true;
+}
+
+int64_t revisions_first_steps(const struct recipe *recipe)
+{
+    struct revisions list;
+    bool known = revisions_parse(&list, recipe);
+    return known && list.count ? list.items[0].before : recipe->steps;
+}
+
+/* Where a step stands in the course over the steps first chosen.  After each revision the rest of
+ * the course goes evenly over the steps left. */
+static double place_of(const struct recipe *recipe, int64_t step, double *course)
+{
+    struct revisions list;
+    bool known = revisions_parse(&list, recipe);
+    ASSERT(known);
+    *course = (double)(list.count ? list.items[0].before : recipe->steps);
+    double place = 0, pace = 1;
+    int64_t from = 0;
+    for (size_t i = 0; i < list.count && step > list.items[i].step; i++) {
+        const struct revision *at = &list.items[i];
+        int64_t after = i + 1 < list.count ? at[1].before : recipe->steps;
+        place = place + pace * (double)(at->step - from);
+        from = at->step;
+        pace = (*course - place) / (double)(after - from);
+    }
+    return step == recipe->steps ? *course : place + pace * (double)(step - from);
+}
+
+/* ---- the course ---- */
+
+/* Half up; shares and steps are not negative. */
+static double share_of(double share, double steps)
+{
+    return (double)(int64_t)(share * steps + 0.5);
 }
 
 double schedule_share(const struct recipe *recipe, int64_t step)
 {
     ASSERT(recipe && step >= 1 && step <= recipe->steps);
-    int64_t warmup = share_of(recipe->warmup, recipe->steps);
-    int64_t decay = share_of(recipe->decay, recipe->steps);
-    int64_t left = recipe->steps - step;
-    double share = 1;
+    double course, place = place_of(recipe, step, &course);
+    double warmup = share_of(recipe->warmup, course), decay = share_of(recipe->decay, course);
+    double left = course - place, share = 1;
     if (left < decay)
-        share = recipe->final_rate + (1 - recipe->final_rate) * ((double)left / (double)decay);
-    if (step < warmup) {
-        double rise = (double)step / (double)warmup;
+        share = recipe->final_rate + (1 - recipe->final_rate) * (left / decay);
+    if (place < warmup) {
+        double rise = place / warmup;
         share = rise < share ? rise : share;
     }
     ASSERT(share >= 0 && share <= 1);

@@ -22,7 +22,8 @@ struct recipe {
     int64_t micro_batch;                 /* rows at once: memory */
     int64_t shards;                      /* logical shards, a power of two that divides batch */
     int64_t steps;                       /* optimizer steps in all */
-    double minutes;                      /* 0: by steps; else steps are chosen at the start */
+    double minutes;                      /* 0: by steps; else the run ends after this time */
+    char revisions[CONFIG_STRING_BYTES]; /* how steps were changed: "STEP:STEPS_BEFORE ..." */
     int64_t seed;
     int precision;                        /* enum dtype */
     int64_t validate_every;               /* steps; 0: at the end only */
@@ -45,12 +46,26 @@ extern const struct config_table recipe_table;
 MUST_USE status recipe_read(struct recipe *out, const char *path, struct error *error);
 /* Checks what single ranges can't (divisibility, model family; model.vocabulary may be 0). */
 MUST_USE status recipe_check(const struct recipe *recipe, struct error *error);
-/* SHA-256 of the keys that decide about numbers: paths, minutes and keep left out. */
+/* SHA-256 of the keys that decide about numbers: paths, minutes and keep left out.  Of steps that
+ * were changed on the way the first number counts; the ledger's lines then hash the rates. */
 MUST_USE status recipe_hash(struct sha256 *out, const struct recipe *recipe, struct error *error);
 
 /* ---- schedule and optimizer: also what benchmarks time ---- */
 
-/* The share of the peak rate at step 1 .. steps: linear warm-up, constant, linear decay. */
+/* Where steps were changed while time passed: until after `step` there were to be `before`. */
+enum { REVISIONS_MAX = 16 };
+struct revisions {
+    size_t count;
+    struct revision {
+        int64_t step, before;
+    } items[REVISIONS_MAX];
+};
+/* False when the recipe's text has another form, or steps do not ascend. */
+bool revisions_parse(struct revisions *out, const struct recipe *recipe);
+
+/* The share of the peak rate at step 1 .. steps: linear warm-up, constant, linear decay, drawn over
+ * the steps first chosen.  After a revision what is left of the course is stretched or
+ * shrunk over the steps that are left; what was done stays as it was. */
 double schedule_share(const struct recipe *recipe, int64_t step);
 
 struct comm;
@@ -93,6 +108,7 @@ struct train_settings {
     const struct recipe *recipe; /* instead of a path, or NULL */
     const char *run;             /* folder */
     int64_t steps_limit;         /* > 0: end the process after this step, the schedule stays */
+    double started_s;            /* time_monotonic_s() from which minutes count; 0: the call */
     void (*report)(void *context, const struct train_report *report);
     void (*stage)(void *context, const char *what); /* before long preparations; may be NULL */
     void *context;

@@ -17,6 +17,8 @@ enum {
 
 /* ---- recipe ---- */
 
+/* The number of steps before any revision. */
+int64_t revisions_first_steps(const struct recipe *recipe);
 MUST_USE status recipe_save(const struct recipe *recipe, const char *path, struct error *error);
 /* ERR_CONFLICT names the first key that decides about numbers and differs. */
 MUST_USE status recipe_compare(const struct recipe *run, const struct recipe *wanted,
@@ -361,6 +363,33 @@ void run_close(struct run *run);
 /* Writes RUN/recipe.ini as used; its paths are relative inside the run, else absolute. */
 MUST_USE status run_save_recipe(const struct run *run, struct error *error);
 
+/* ---- time: runs whose recipe says minutes ---- */
+
+struct trainer;
+struct run_clock {
+    double budget_s;  /* 0: the run has all the time; kept in RUN/clock.ini */
+    double outside_s; /* used before and between the steps, of all processes; kept there too */
+    struct run *run;
+    double started_s, steps_began_s; /* of this process; 0: not yet */
+    double trained_s;                /* in the steps of earlier processes */
+    double mark_s, mark_left_s;      /* the last look: when, time left */
+    int64_t mark_step;
+    bool looked;
+};
+MUST_USE status clock_open(struct run_clock *out, struct run *run, double started_s,
+                           struct error *error);
+/* Times steps and writes into the run's recipe how many fit, when its minutes say so.  The trainer
+ * must be reset after it. */
+MUST_USE status clock_choose_steps(const struct run_clock *clock, struct trainer *trainer,
+                                   const struct validation *validation, struct error *error);
+/* Now the steps of this process begin; trained_s: time of earlier ones. */
+MUST_USE status clock_begin_steps(struct run_clock *clock, double trained_s, struct error *error);
+double clock_left_s(const struct run_clock *clock);
+/* After each step: from time to time changes how many there shall be, in the recipe in memory and
+ * in the run.  reserve_s: what the end needs besides steps. */
+MUST_USE status clock_keep(bool *changed, struct run_clock *clock, int64_t step, double reserve_s,
+                           struct error *error);
+
 /* ---- one step ---- */
 
 struct trainer {
@@ -402,6 +431,8 @@ struct step_result trainer_step(struct trainer *trainer);
 /* In the others: takes part until rank 0 calls trainer_end. */
 MUST_USE status trainer_follow(struct trainer *trainer, struct error *error);
 void trainer_end(struct trainer *trainer);
+/* In rank 0: gives the others its recipe, whose number of steps has changed. */
+void trainer_share_recipe(struct trainer *trainer);
 /* Rank 0 gives the opened run; the others open its token files. */
 void run_lead(const struct run *run, const struct comm *comm);
 MUST_USE status run_follow(struct run *out, const struct train_settings *settings,

@@ -98,6 +98,7 @@ static struct step_result take_step(struct trainer *trainer)
 enum order {
     ORDER_RESET, /* take rank 0's position and weights, begin with no moments */
     ORDER_LOAD,  /* the same, with the moments of the checkpoint of that position */
+    ORDER_RECIPE, /* take rank 0's recipe */
     ORDER_STEP,
     ORDER_HASH, /* the moments */
     ORDER_SAVE, /* send the moments */
@@ -136,6 +137,9 @@ static status follow(struct trainer *trainer, enum order order, struct error *er
         model_refresh(trainer->model);
         moments_reset(trainer->optimizer);
         return order == ORDER_LOAD ? follow_load(trainer, error) : OK;
+    case ORDER_RECIPE:
+        comm_broadcast(trainer->comm, trainer->recipe, sizeof *trainer->recipe);
+        return OK;
     case ORDER_STEP:
         (void)take_step(trainer);
         return OK;
@@ -168,6 +172,13 @@ void trainer_end(struct trainer *trainer)
 }
 
 /* ---- in rank 0, together with the others ---- */
+
+void trainer_share_recipe(struct trainer *trainer)
+{
+    ASSERT(trainer);
+    lead(trainer, ORDER_RECIPE);
+    comm_broadcast(trainer->comm, trainer->recipe, sizeof *trainer->recipe);
+}
 
 struct step_result trainer_step(struct trainer *trainer)
 {

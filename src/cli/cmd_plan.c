@@ -22,6 +22,7 @@ struct plan_options {
 /* Attention on a device whose products run at a named rate: half of it, as a fused kernel beside a
  * product (docs/scale.md). */
 static const double NAMED_ATTENTION_SHARE = 0.5;
+static const double MEASURE_S = 2;
 static const double GIGA = 1e9, TERA = 1e12, BITS = 8, DAY_S = 86400;
 
 static struct plan_rates named_rates(double flops, double bytes)
@@ -42,7 +43,7 @@ static status measure_core(struct plan_rates *out, const struct recipe *recipe, 
     log_info("measuring this machine for a few seconds; --core-gflops and --core-gbytes name rates "
              "instead");
     int count = compute_threads(compute);
-    status result = plan_measure(out, recipe, compute, error);
+    status result = plan_measure(out, recipe, MEASURE_S, compute, error);
     compute_destroy(compute);
     if (result == OK)
         *out = plan_rates_scaled(out, 1.0 / count);

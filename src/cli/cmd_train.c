@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/cli_run.h"
+#include "cli/train_dial.h"
 #include "tensor/comm.h"
 #include "train/train.h"
 
@@ -97,24 +98,50 @@ static status read_recipe(struct recipe *out, bool *any, const struct train_sett
     return cli_recipe_set(out, sets, error);
 }
 
-static status train(struct train_settings *settings, const struct option_list *sets, int threads,
-                    bool json, struct error *error)
+/* What the command line says besides struct train_settings. */
+struct train_options {
+    struct option_list sets;
+    int64_t threads;
+    bool json;
+    struct train_dial dial;
+};
+
+/* The recipe to begin with: named, or chosen by the dial; none when the run shall go on. */
+static status find_recipe(struct recipe *out, bool *any, const struct train_settings *settings,
+                          const struct train_options *options, struct error *error)
+{
+    struct train_dial dial = options->dial;
+    if (!dial.corpus)
+        return read_recipe(out, any, settings, &options->sets, error);
+    dial.run = settings->run;
+    dial.compute = settings->compute;
+    dial.comm = settings->comm;
+    dial.started_s = settings->started_s;
+    *any = false;
+    if (comm_rank(settings->comm) == 0)
+        TRY(train_dial(out, any, &dial, error));
+    return *any ? cli_recipe_set(out, &options->sets, error) : OK;
+}
+
+static status train(struct train_settings *settings, const struct train_options *options,
+                    struct error *error)
 {
     struct recipe recipe;
     bool any;
     struct view_of_training shown = {.bits_per_byte = -1};
     struct train_result result;
-    TRY(read_recipe(&recipe, &any, settings, sets, error));
+    TRY(compute_create(&settings->compute, (int)options->threads, error));
+    if (comm_count(settings->comm) > 1)
+        thread_pool_pin(compute_pool(settings->compute));
+    interrupt_install();
+    status done = find_recipe(&recipe, &any, settings, options, error);
     settings->recipe = any ? &recipe : NULL;
     settings->recipe_path = NULL;
     settings->report = on_step;
     settings->stage = on_stage;
     settings->context = &shown;
-    TRY(compute_create(&settings->compute, threads, error));
-    if (comm_count(settings->comm) > 1)
-        thread_pool_pin(compute_pool(settings->compute));
-    interrupt_install();
-    status done = train_run(&result, settings, error);
+    if (done == OK)
+        done = train_run(&result, settings, error);
     if (shown.begun)
         progress_end(&shown.progress, shown.progress.total);
     compute_destroy(settings->compute);
@@ -124,7 +151,7 @@ static status train(struct train_settings *settings, const struct option_list *s
     if (result.interrupted && result.steps_done < result.steps)
         log_info("stopped after step %lld; `rodnik train --out %s` goes on",
                  (long long)result.steps_done, settings->run);
-    print_result(&result, settings->run, json);
+    print_result(&result, settings->run, options->json);
     return OK;
 }
 
@@ -146,9 +173,24 @@ static status recipe_keys(struct buffer *out, struct error *error)
     return config_help(out, recipe_table, error);
 }
 
-static status check_arguments(struct train_settings *settings, const struct options_result *given,
-                              struct error *error)
+static status check_dial(const struct train_dial *dial, const struct options_result *given,
+                         struct error *error)
 {
+    if (!dial->corpus && !(dial->hours > 0))
+        return OK;
+    if (!dial->corpus || !(dial->hours > 0))
+        return fail(error, ERR_USAGE, "--corpus and --hours are given together");
+    if (given->positional_count)
+        return fail(error, ERR_USAGE,
+                    "%s: a recipe says what to train; --corpus and --hours choose one",
+                    given->positional[0]);
+    return OK;
+}
+
+static status check_arguments(struct train_settings *settings, const struct train_dial *dial,
+                              const struct options_result *given, struct error *error)
+{
+    TRY(check_dial(dial, given, error));
     if (!settings->run)
         return fail(error, ERR_USAGE, "--out RUN is needed");
     if (given->positional_count > 1)
@@ -160,17 +202,21 @@ static status check_arguments(struct train_settings *settings, const struct opti
 
 int command_train(int argc, char **argv)
 {
-    struct train_settings settings = {0};
-    struct option_list sets = {0};
-    int64_t threads = 0;
-    bool json = false;
+    struct train_settings settings = {.started_s = time_monotonic_s()};
+    struct train_options options = {0};
     const struct option table[] = {
         {"out", OPTION_STRING, &settings.run, 0, 0, "RUN", "folder of the run (needed)"},
+        {"corpus", OPTION_STRING, &options.dial.corpus, 0, 0, "DIR",
+         "instead of a recipe, with --hours: folder of `rodnik corpus build` or of texts"},
+        {"hours", OPTION_DOUBLE, &options.dial.hours, 0.005, 100000, "N",
+         "time for everything; model, tokens and schedule are chosen for this machine"},
         {"steps", OPTION_INT, &settings.steps_limit, 1, 1e9, "N",
          "stop after step N; the schedule stays the recipe's"},
-        {"set", OPTION_LIST, &sets, 0, 0, "KEY=VALUE", "section.key=value over the recipe's"},
-        {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
-        {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
+        {"set", OPTION_LIST, &options.sets, 0, 0, "KEY=VALUE",
+         "section.key=value over the recipe's"},
+        {"threads", OPTION_INT, &options.threads, 1, THREAD_COUNT_MAX, "N",
+         "threads (default all)"},
+        {"json", OPTION_FLAG, &options.json, 0, 0, NULL, "print the result as JSON"},
     };
     struct error error = {0};
     struct buffer keys;
@@ -179,13 +225,16 @@ int command_train(int argc, char **argv)
         return cli_fail("train", &error);
     }
     const struct command_help help = {
-        "rodnik train RECIPE.ini --out RUN [options]",
+        "rodnik train RECIPE.ini --out RUN [options]\n       rodnik train --corpus DIR --hours N "
+        "--out RUN [options]",
         "Grows a model from random weights.  Goes on by itself when RUN exists (the recipe may "
         "then "
         "be left\nout); Ctrl-C stops after the step and writes a checkpoint.  Built with MPI=1 and "
         "started by mpirun,\nprocesses share the shards of each batch; the state is the same "
         "with any number of them.",
-        "  rodnik train recipes/tiny.ini --out out/tiny --steps 20", keys.data};
+        "  rodnik train recipes/tiny.ini --out out/tiny --steps 20\n"
+        "  rodnik train --corpus texts --hours 8 --out out/ours",
+        keys.data};
     struct options_result given;
     int exit_status;
     bool go_on =
@@ -194,12 +243,13 @@ int command_train(int argc, char **argv)
     if (!go_on)
         return exit_status;
     const struct comm *comm = NULL;
-    status result = check_arguments(&settings, &given, &error);
+    status result = check_arguments(&settings, &options.dial, &given, &error);
     if (result == OK)
         result = start_processes(&comm, settings.run, &error);
     settings.comm = comm;
+    options.threads = cli_threads(options.threads);
     if (result == OK)
-        result = train(&settings, &sets, cli_threads(threads), json, &error);
+        result = train(&settings, &options, &error);
     exit_status = result == OK ? 0 : cli_fail("train", &error);
     if (exit_status)
         comm_abort(comm, exit_status);

@@ -15,7 +15,6 @@ enum {
 };
 enum { HEAD_ROWS = 256, STREAM_MAX = 16 << 20, PASSES_MIN = 3, PASSES_MAX = 64, HEAD_SIZE = 64 };
 enum { FILL_DRAWN = 1 << 16 };
-static const double MEASURE_S = 2;
 
 struct bench {
     struct compute *compute;
@@ -212,14 +211,14 @@ static void run_part(struct bench *in, enum part part)
 }
 
 /* Medians of passes over all parts in turn, so that each finds caches and clocks as in a step. */
-static void time_parts(double out[PARTS], struct bench *in)
+static void time_parts(double out[PARTS], struct bench *in, double budget_s)
 {
     double seconds[PARTS][PASSES_MAX];
     size_t passes = 0;
     for (int part = 0; part < PARTS; part++)
         run_part(in, (enum part)part); /* pages */
     double started = time_monotonic_s(), before = started;
-    while (passes < PASSES_MAX && (passes < PASSES_MIN || before - started < MEASURE_S)) {
+    while (passes < PASSES_MAX && (passes < PASSES_MIN || before - started < budget_s)) {
         for (int part = 0; part < PARTS; part++) {
             run_part(in, (enum part)part);
             double now = time_monotonic_s();
@@ -314,8 +313,8 @@ static status take(struct bench *in, struct arena *arena, struct error *error)
     return OK;
 }
 
-status plan_measure(struct plan_rates *out, const struct recipe *recipe, struct compute *compute,
-                    struct error *error)
+status plan_measure(struct plan_rates *out, const struct recipe *recipe, double seconds,
+                    struct compute *compute, struct error *error)
 {
     ASSERT(out && recipe && compute && error);
     struct bench bench = bench_of(recipe, compute);
@@ -323,9 +322,9 @@ status plan_measure(struct plan_rates *out, const struct recipe *recipe, struct 
     TRY(arena_create(&arena, 0, error));
     status result = take(&bench, arena, error);
     if (result == OK) {
-        double seconds[PARTS];
-        time_parts(seconds, &bench);
-        *out = rates_of(&bench, seconds);
+        double parts[PARTS];
+        time_parts(parts, &bench, seconds);
+        *out = rates_of(&bench, parts);
     }
     arena_destroy(arena);
     return result;

@@ -83,8 +83,8 @@ struct plan_work {
 struct plan_work plan_work_of(const struct recipe *recipe);
 
 /* Times products, attention, row-wise operations and the optimizer in the recipe's shapes (large
- * ones cut down) for about two seconds, on all threads of `compute`. */
-MUST_USE status plan_measure(struct plan_rates *out, const struct recipe *recipe,
+ * ones cut down) for about so many seconds, on all threads of `compute`. */
+MUST_USE status plan_measure(struct plan_rates *out, const struct recipe *recipe, double seconds,
                              struct compute *compute, struct error *error);
 /* All rates times a factor: more or fewer processors of the same kind. */
 struct plan_rates plan_rates_scaled(const struct plan_rates *rates, double factor);

@@ -51,6 +51,18 @@ status clock_open(struct run_clock *out, struct run *run, double started_s, stru
     return clock.budget_s > 0 ? save_clock(&clock, error) : OK;
 }
 
+status run_budget_s(double *out, const char *run, struct error *error)
+{
+    ASSERT(out && run && error);
+    char path[PATH_BYTES];
+    struct run_clock clock = {0};
+    TRY(path_join(path, sizeof path, run, "clock.ini", error));
+    if (file_exists(path))
+        TRY(config_read(&clock, clock_table, path, error));
+    *out = clock.budget_s;
+    return OK;
+}
+
 status clock_begin_steps(struct run_clock *clock, double trained_s, struct error *error)
 {
     ASSERT(clock && error);

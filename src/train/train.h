@@ -130,6 +130,9 @@ struct train_result {
 MUST_USE status train_run(struct train_result *out, const struct train_settings *settings,
                           struct error *error);
 
+/* How long a run may take in all, by the minutes it was begun with; 0: as long as it does. */
+MUST_USE status run_budget_s(double *out, const char *run, struct error *error);
+
 /* Newest complete checkpoint folder of a run ("RUN/checkpoints/step-000100"), or that of one step;
  * ERR_CONFLICT with a sentence when there is none. */
 MUST_USE status run_checkpoint_path(char *out, size_t out_bytes, const char *run,

@@ -7,7 +7,7 @@
 
 /* scripts/fit_law.py docs/scaling-runs.tsv */
 const struct scaling_law dial_law = {
-    .floor = 0.5, .size = 1, .size_power = 0.3, .text = 1, .text_power = 0.3};
+    .floor = 0.7105, .size = 11.01, .size_power = 0.35, .text = 78.11, .text_power = 0.3442};
 
 double dial_bits_per_byte(const struct scaling_law *law, double parameters, double tokens)
 {
@@ -106,14 +106,17 @@ status dial_measure(struct dial_machine *out, double seconds, struct compute *co
                     struct error *error)
 {
     static const size_t measured[DIAL_RATES_MAX] = {1, 3, 7, 10}; /* of the ladder */
+    enum { MEASURED_TOKENS = 2048 };
     ASSERT(out && compute && error);
-    struct dial_machine machine = {.count = DIAL_RATES_MAX, .processes = 1};
-    for (size_t i = 0; i < machine.count; i++) {
+    struct dial_machine machine = {.processes = 1};
+    double started = time_monotonic_s();
+    /* In a short time large models are not measured: they won't be chosen. */
+    for (size_t i = 0; i < DIAL_RATES_MAX && time_monotonic_s() - started <= seconds; i++) {
         struct recipe recipe = recipe_of(measured[i]);
-        recipe.micro_batch = 4096 / recipe.sequence;
-        recipe.batch = recipe.micro_batch;
+        recipe.micro_batch = recipe.batch = MEASURED_TOKENS / recipe.sequence;
         machine.widths[i] = (double)recipe.model.width;
         TRY(plan_measure(&machine.rates[i], &recipe, seconds / DIAL_RATES_MAX, compute, error));
+        machine.count = i + 1;
     }
     *out = machine;
     return OK;

@@ -8,16 +8,21 @@
 
 /* ---- revisions ---- */
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 static bool parse_pair(struct revision *out, const char **at)
 {
     char *end;
     out->step = strtoll(*at, &end, 10);
-    if (end == *at || *end != ':')
+    if (!is_digit(**at) || *end != ':' || !is_digit(end[1]))
         return false;
     const char *second = end + 1;
     out->before = strtoll(second, &end, 10);
     *at = end;
-    return end != second && out->step >= 1 && out->step < out->before;
+    return out->step >= 1 && out->step < out->before;
 }
 
 bool revisions_parse(struct revisions *out, const struct recipe *recipe)

@@ -402,15 +402,22 @@ static void minutes_become_steps_before_the_first_step_counts(void **state)
     assert_true(used.minutes == 0);
     assert_true(used.steps >= 1);
     assert_int_equal(count_lines(place.run, "metrics.jsonl"), used.steps);
-    /* A run by steps ends in the same state: measuring left nothing behind. */
+    /* A run by steps ends in the same state, with the same ledger: measuring left nothing behind,
+     * and where steps were changed on the way stands in the recipe. */
     recipe.minutes = 0;
     recipe.steps = used.steps;
+    memcpy(recipe.revisions, used.revisions, sizeof used.revisions);
     snprintf(run, sizeof run, "%s/by-steps", place.folder);
     struct sha256 hash = trained_state(run, &recipe, 2);
     assert_true(sha256_equal(&hash, &expected));
+    char ledgers[2][500];
+    snprintf(ledgers[0], sizeof ledgers[0], "%s/ledger.jsonl", place.run);
+    snprintf(ledgers[1], sizeof ledgers[1], "%s/ledger.jsonl", run);
+    assert_true(same_files(ledgers[0], ledgers[1]));
     /* The recipe with minutes still fits the run. */
     recipe.minutes = 0.02;
     recipe.steps = 12;
+    memset(recipe.revisions, 0, sizeof recipe.revisions);
     trained_state(place.run, &recipe, 2);
     place_destroy(&place);
 }

@@ -155,6 +155,75 @@ static void extreme_schedules_stay_in_range(void **state)
     }
 }
 
+/* ---- steps changed on the way ---- */
+
+static void revise(struct recipe *recipe, const char *revisions, int64_t steps)
+{
+    snprintf(recipe->revisions, sizeof recipe->revisions, "%s", revisions);
+    recipe->steps = steps;
+}
+
+static void revisions_of_another_form_are_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "x",     "10",           "10:",    ":100",  "10:100,", "10:100  20:90", "20:100 10:90",
+        "10:10", "10:100 20:15", "60:100", "0:100", "10:100 "};
+    struct recipe recipe = defaults();
+    struct revisions list;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct error error = {0};
+        revise(&recipe, wrong[i], 50);
+        assert_false(revisions_parse(&list, &recipe));
+        assert_int_equal(recipe_check(&recipe, &error), ERR_USAGE);
+        assert_non_null(strstr(error.text, "train.revisions"));
+    }
+    revise(&recipe, "10:100 20:90", 50);
+    assert_true(revisions_parse(&list, &recipe));
+    assert_int_equal(list.count, 2);
+    assert_true(list.items[1].step == 20 && list.items[1].before == 90);
+}
+
+static void what_was_done_keeps_its_rate_when_steps_change(void **state)
+{
+    (void)state;
+    struct recipe recipe = defaults(), later = recipe;
+    recipe.warmup = 0.1;
+    recipe.decay = 0.6;
+    revise(&recipe, "", 100);
+    revise(&later, "70:100", 140);
+    later.warmup = recipe.warmup;
+    later.decay = recipe.decay;
+    for (int64_t step = 1; step <= 70; step++)
+        assert_true(schedule_share(&later, step) == schedule_share(&recipe, step));
+    /* 30 steps of the course over 70 steps: 35 steps on, half of them are over. */
+    assert_true(fabs(schedule_share(&later, 105) - schedule_share(&recipe, 85)) < 1e-12);
+    struct recipe third = later;
+    revise(&third, "70:100 105:140", 110);
+    for (int64_t step = 1; step <= 105; step++)
+        assert_true(schedule_share(&third, step) == schedule_share(&later, step));
+    assert_true(schedule_share(&later, 140) == later.final_rate);
+    assert_true(schedule_share(&third, 110) == third.final_rate);
+    for (int64_t step = 61; step <= 110; step++)
+        assert_true(schedule_share(&third, step) < schedule_share(&third, step - 1));
+}
+
+static void the_hash_names_the_steps_first_chosen(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct sha256 first, later, other;
+    struct recipe recipe = defaults();
+    revise(&recipe, "", 100);
+    assert_ok(recipe_hash(&first, &recipe, &error), error);
+    revise(&recipe, "70:100 80:130", 120);
+    assert_ok(recipe_hash(&later, &recipe, &error), error);
+    revise(&recipe, "", 120);
+    assert_ok(recipe_hash(&other, &recipe, &error), error);
+    assert_true(sha256_equal(&first, &later));
+    assert_false(sha256_equal(&first, &other));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +234,9 @@ int main(void)
         cmocka_unit_test(relative_paths_are_taken_from_the_recipes_folder),
         cmocka_unit_test(the_schedule_rises_stays_and_falls),
         cmocka_unit_test(extreme_schedules_stay_in_range),
+        cmocka_unit_test(revisions_of_another_form_are_refused),
+        cmocka_unit_test(what_was_done_keeps_its_rate_when_steps_change),
+        cmocka_unit_test(the_hash_names_the_steps_first_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ avx512_flags         := -mprfchw -mavx512f -mavx512bw -mavx512vl -mavx512dq -mpr
 isa_flags_avx512     := -DKERNEL_ISA=2 $(avx512_flags)
 isa_flags_avx512bf16 := -DKERNEL_ISA=3 $(avx512_flags) -mavx512bf16
 
-.PHONY: all demo check exact bench fuzz format help clean setup setup-check
+.PHONY: all demo check exact bench plan-check fuzz format help clean setup setup-check
 all: $(BUILD)/rodnik
 
 # ---- objects, one library per module, the program ------------------------------------------------------------------------
@@ -152,6 +152,10 @@ bench: all
 	$(BUILD)/rodnik bench train
 	$(BUILD)/rodnik bench train --shape 14m --batch 8
 
+# Plans of `rodnik plan` beside short runs: within 20 % on a machine that does nothing else.
+plan-check: all
+	scripts/plan_check.sh
+
 # Fuzz targets: fuzz/<name>_fuzz.c, clang's libFuzzer, FUZZ_SECONDS each, corpora under fuzz/corpus/<name>.
 FUZZ_SECONDS = 60
 fuzz:
@@ -169,6 +173,7 @@ help:
 	@echo 'make check      install what tests need and run all tests in their short form'
 	@echo 'make exact      one hash over instruction sets, threads, processes, compilers, processors: a table (long form)'
 	@echo 'make bench      speed beside the limits of this machine'
+	@echo 'make plan-check rodnik plan beside measured steps and memory'
 	@echo 'make fuzz       fuzz every parser (FUZZ_SECONDS=60 each)'
 	@echo 'make format     clang-format the sources'
 	@echo 'make setup      install the packages that building needs'

@@ -86,6 +86,8 @@ static const char *remark(const struct dial_candidate *candidate, bool best)
         return candidate->text_ends ? "chosen; the texts end first" : "chosen";
     if (candidate->verdict == DIAL_NO_TEXT)
         return "more parameters than tokens it would see";
+    if (candidate->verdict == DIAL_TOO_SMALL)
+        return "too small for so many tokens";
     return candidate->text_ends ? "the texts end first" : "";
 }
 

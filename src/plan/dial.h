@@ -38,7 +38,7 @@ struct dial_question {
     double text_bytes; /* to train on */
 };
 
-enum dial_verdict { DIAL_FITS, DIAL_NO_MEMORY, DIAL_NO_TEXT };
+enum dial_verdict { DIAL_FITS, DIAL_NO_MEMORY, DIAL_NO_TEXT, DIAL_TOO_SMALL };
 struct dial_candidate {
     struct recipe recipe; /* whole, but for the corpus */
     size_t parameters;

@@ -38,7 +38,7 @@ static const struct {
     {16, 1024, 32768}, {20, 1280, 32768}, {24, 1536, 32768},
 };
 
-/* About 8/3 of the width, as three matrices of SwiGLU then weigh as much as two of four times it. */
+/* About 8/3 of the width: SwiGLU's three matrices then weigh as much as two of four times it. */
 static int64_t ffn_width(int64_t width)
 {
     return (width * 8 / 3 + 63) / 64 * 64;
@@ -148,8 +148,8 @@ static struct plan_rates rates_at(const struct dial_machine *machine, double wid
 
 /* Of the time, what validation and checkpoints leave. */
 static const double STEPS_SHARE = 0.96;
-/* Tokens a parameter: beyond, small models stop learning, of which the law, a sum, knows nothing (at
- * 46 it was 4 % too low). */
+/* Tokens a parameter: beyond, small models stop learning, of which the law, a sum, knows nothing
+ * (at 46 it was 4 % too low). */
 static const double TOKENS_MAX = 40;
 /* The most rows at once that fit, and if none do, recomputing. */
 static status fit_memory(struct dial_candidate *candidate, struct plan *plan,

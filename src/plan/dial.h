@@ -1,7 +1,7 @@
-/* The one dial: which model to train in a given time on given texts and a given machine.
- * Each shape of a ladder is planned (plan/plan.h) and judged by a scaling law fitted to runs of this
- * program (docs/scaling-runs.tsv, scripts/fit_law.py); the best prediction wins.
- * Not here: measuring time while training goes on (train/), printing (cli/). */
+/* The one dial: which model to train in a given time on given texts and machine.
+ * Each shape of a ladder is planned (plan/plan.h) and judged by a scaling law fitted to runs of
+ * this program (docs/scaling-runs.tsv, scripts/fit_law.py); the best prediction wins.
+ * Not here: ending in time (train/), printing (cli/). */
 #ifndef RODNIK_PLAN_DIAL_H
 #define RODNIK_PLAN_DIAL_H
 

@@ -98,7 +98,8 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double measure_step_s(struct trainer *trainer, double budget_s)
+/* Seconds a row of the first batches takes, which are the smallest and so the dearest a row. */
+static double measure_row_s(struct trainer *trainer, double budget_s)
 {
     double seconds[MEASURED_STEPS_MAX];
     int count = 0;
@@ -108,16 +109,25 @@ static double measure_step_s(struct trainer *trainer, double budget_s)
            (count < MEASURED_STEPS_MIN || time_monotonic_s() - started < budget_s)) {
         double before = time_monotonic_s();
         trainer_step(trainer);
-        seconds[count++] = time_monotonic_s() - before;
+        int64_t rows = schedule_batch(trainer->recipe, trainer->position.step);
+        seconds[count++] = (time_monotonic_s() - before) / (double)rows;
     }
     qsort(seconds, (size_t)count, sizeof *seconds, compare_doubles);
     return count ? seconds[count / 2] : 0;
 }
 
-static int64_t steps_that_fit(const struct recipe *recipe, uint64_t validation_tokens,
-                              double step_s, double left_s)
+/* Rows of a step of a long run, over the ramp and what follows. */
+static double mean_batch(const struct recipe *recipe)
 {
-    double token_s = step_s / (double)(recipe->batch * recipe->sequence);
+    struct recipe long_run = *recipe;
+    long_run.steps = 1 << 20;
+    return (double)schedule_rows(&long_run, long_run.steps) / (double)long_run.steps;
+}
+
+static int64_t steps_that_fit(const struct recipe *recipe, uint64_t validation_tokens, double row_s,
+                              double left_s)
+{
+    double token_s = row_s / (double)recipe->sequence, step_s = row_s * mean_batch(recipe);
     double validation_s = VALIDATION_COST * token_s * (double)validation_tokens;
     double every_s = recipe->validate_every ? validation_s / (double)recipe->validate_every : 0;
     double steps = (left_s - validation_s) / (step_s + every_s);
@@ -134,14 +144,15 @@ status clock_choose_steps(const struct run_clock *clock, struct trainer *trainer
     recipe->steps = MEASURED_STEPS_MAX + 1;
     TRY(trainer_reset(trainer, error));
     double wanted_s = MEASURED_SHARE * clock->budget_s;
-    double step_s = measure_step_s(trainer, wanted_s < MEASURED_S_MAX ? wanted_s : MEASURED_S_MAX);
+    double row_s = measure_row_s(trainer, wanted_s < MEASURED_S_MAX ? wanted_s : MEASURED_S_MAX);
     if (interrupt_requested())
         return fail(error, ERR_INTERRUPTED, "%s: stopped before the first step", clock->run->path);
-    recipe->steps = steps_that_fit(recipe, validation->tokens, step_s, clock_left_s(clock));
+    recipe->steps = steps_that_fit(recipe, validation->tokens, row_s, clock_left_s(clock));
     recipe->minutes = 0;
     TRY(run_save_recipe(clock->run, error));
     TRY(recipe_hash(&trainer->identity.recipe, recipe, error));
-    log_info("a step takes %.2f s: %lld steps", step_s, (long long)recipe->steps);
+    log_info("a step takes %.2f s: %lld steps", row_s * (double)recipe->batch,
+             (long long)recipe->steps);
     return OK;
 }
 
@@ -168,12 +179,14 @@ static bool add_revision(struct recipe *recipe, int64_t step, int64_t steps)
     return true;
 }
 
-/* Steps in all that end in time at the pace since the last look. */
+/* Steps in all that end in time at the pace, by rows, since the last look. */
 static int64_t steps_at_pace(const struct run_clock *clock, int64_t step, double left_s)
 {
-    double pace_s = (time_monotonic_s() - clock->mark_s) / (double)(step - clock->mark_step);
-    double more = left_s / pace_s + 0.5;
-    return step + (more < 1 ? 1 : more > 1e9 ? (int64_t)1e9 : (int64_t)more);
+    const struct recipe *recipe = &clock->run->recipe;
+    int64_t rows = schedule_rows(recipe, step) - schedule_rows(recipe, clock->mark_step);
+    double row_s = (time_monotonic_s() - clock->mark_s) / (double)rows;
+    int64_t steps = schedule_steps(recipe, step, left_s / row_s);
+    return steps > step ? steps : step + 1;
 }
 
 status clock_keep(bool *changed, struct run_clock *clock, int64_t step, double reserve_s,

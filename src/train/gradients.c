@@ -113,6 +113,7 @@ status gradients_create(struct gradients *out, struct optimizer *optimizer, stru
     size_t micro = (size_t)recipe->micro_batch, length = (size_t)recipe->sequence;
     struct gradients gradients = {.model = model,
                                   .optimizer = optimizer,
+                                  .recipe = recipe,
                                   .loader = loader,
                                   .shards = (size_t)recipe->shards,
                                   .shard_rows = (size_t)(recipe->batch / recipe->shards),
@@ -155,9 +156,10 @@ static float sum_losses(struct gradients *gradients, float own)
 float gradients_compute(struct gradients *gradients, int64_t step)
 {
     ASSERT(gradients && step >= 1);
-    size_t batch_rows = gradients->shards * gradients->shard_rows;
     size_t mine = gradients->shards / gradients->ranks->parts;
-    gradients->first_row = (uint64_t)(step - 1) * batch_rows;
+    size_t batch_rows = (size_t)schedule_batch(gradients->recipe, step);
+    gradients->shard_rows = batch_rows / gradients->shards;
+    gradients->first_row = (uint64_t)schedule_rows(gradients->recipe, step - 1);
     gradients->tree.context = gradients;
     float own = shard_tree_sum(&gradients->tree, (size_t)comm_rank(gradients->comm) * mine, mine);
     return sum_losses(gradients, own) / (float)(batch_rows * gradients->rows.length);

@@ -75,21 +75,22 @@ static bool validation_is_due(const struct recipe *recipe, int64_t step)
 static struct train_report report_of(const struct loop *loop, const struct step_result *step)
 {
     const struct recipe *recipe = &loop->run.recipe;
-    int64_t done = loop->trainer.position.step, row_tokens = recipe->batch * recipe->sequence;
+    int64_t done = loop->trainer.position.step, rows = schedule_rows(recipe, done);
     double elapsed = time_monotonic_s() - loop->started_s;
-    double step_s = elapsed / (double)(done - loop->first_step);
-    return (struct train_report){.step = done,
-                                 .steps = recipe->steps,
-                                 .loss = (double)step->loss,
-                                 .gradient_norm = (double)step->norm,
-                                 .learning_rate =
-                                     schedule_share(recipe, done) * recipe->learning_rate,
-                                 .validation_bits_per_byte = -1,
-                                 .tokens_per_second = step_s > 0 ? (double)row_tokens / step_s : 0,
-                                 .elapsed_s = elapsed,
-                                 .left_s = step_s * (double)(recipe->steps - done),
-                                 .tokens = done * row_tokens,
-                                 .skipped = step->verdict != WATCH_FINE};
+    double row_s = elapsed / (double)(rows - schedule_rows(recipe, loop->first_step));
+    int64_t rows_left = schedule_rows(recipe, recipe->steps) - rows;
+    return (struct train_report){
+        .step = done,
+        .steps = recipe->steps,
+        .loss = (double)step->loss,
+        .gradient_norm = (double)step->norm,
+        .learning_rate = schedule_share(recipe, done) * recipe->learning_rate,
+        .validation_bits_per_byte = -1,
+        .tokens_per_second = row_s > 0 ? (double)recipe->sequence / row_s : 0,
+        .elapsed_s = elapsed,
+        .left_s = row_s * (double)rows_left,
+        .tokens = rows * recipe->sequence,
+        .skipped = step->verdict != WATCH_FINE};
 }
 
 static status give_up(const struct loop *loop, struct error *error)

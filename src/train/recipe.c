@@ -50,6 +50,8 @@ static const struct config_key keys[] = {
      "true", "", "attention stays inside a document"},
     TRAIN(sequence, 2, MODEL_CONTEXT_MAX, "256", "tokens", "in a row, even"),
     TRAIN(batch, 1, 1 << 20, "32", "rows", "in a global batch"),
+    TRAIN(batch_start, 0, 1 << 20, "0", "rows", "in the first steps' batches; 0: batch"),
+    REAL("train", ramp, 0, 1, "0", "share of steps", "in which batch_start doubles up to batch"),
     TRAIN(micro_batch, 1, 1 << 20, "8", "rows", "at once; decides about memory, changes no number"),
     {"train", "recompute", CONFIG_BOOL, offsetof(struct recipe, recompute), 0, 0, NULL, "false", "",
      "keep less for the backward pass and compute it again: less memory, more time, same numbers"},
@@ -74,7 +76,9 @@ static const struct config_key keys[] = {
     REAL("optimizer", head_rate, 0, 10, "0.004", "", "peak rate of an untied head"),
     REAL("optimizer", vector_rate, 0, 10, "0.004", "", "peak rate of the norms' weights"),
     REAL("optimizer", warmup, 0, 1, "0.02", "share of steps", "linear rise at the start"),
-    REAL("optimizer", decay, 0, 1, "0.5", "share of steps", "linear fall at the end"),
+    REAL("optimizer", decay, 0, 1, "0.5", "share of steps", "fall at the end"),
+    {"optimizer", "decay_shape", CONFIG_CHOICE, offsetof(struct recipe, decay_shape), 0, 0,
+     "linear|cosine", "linear", "", "of the fall"},
     REAL("optimizer", final_rate, 0, 1, "0.05", "share of peak", "rate at the last step"),
     REAL("optimizer", beta1, 0, 0.9999, "0.9", "", "AdamW: decay of the mean of gradients"),
     REAL("optimizer", beta2, 0, 0.999999, "0.95", "", "AdamW: decay of the mean of squares"),
@@ -132,6 +136,20 @@ static status check_divides(const char *name, int64_t value, const char *of, int
     return OK;
 }
 
+/* Every stage's batch is cut into the same shards, so what divides the first divides all. */
+static status check_ramp(const struct recipe *recipe, struct error *error)
+{
+    if (!recipe->batch_start)
+        return OK;
+    int64_t factor = recipe->batch / recipe->batch_start;
+    if (recipe->batch % recipe->batch_start || factor & (factor - 1))
+        return fail(error, ERR_USAGE,
+                    "train.batch_start is %lld, train.batch, which is %lld, must be that times a "
+                    "power of two",
+                    (long long)recipe->batch_start, (long long)recipe->batch);
+    return OK;
+}
+
 status recipe_check(const struct recipe *recipe, struct error *error)
 {
     ASSERT(recipe && error);
@@ -153,9 +171,11 @@ status recipe_check(const struct recipe *recipe, struct error *error)
                     "train.revisions is '%s', it must be at most %d pairs STEP:STEPS_BEFORE, each "
                     "step above the one before and below steps",
                     recipe->revisions, REVISIONS_MAX);
-    TRY(check_divides("shards", recipe->shards, "train.batch", recipe->batch, error));
+    TRY(check_ramp(recipe, error));
+    int64_t smallest = recipe->batch_start ? recipe->batch_start : recipe->batch;
+    TRY(check_divides("shards", recipe->shards, "the rows of the smallest batch", smallest, error));
     TRY(check_divides("micro_batch", recipe->micro_batch, "the rows of a shard",
-                      recipe->batch / recipe->shards, error));
+                      smallest / recipe->shards, error));
     if (recipe->batch > BATCH_TOKENS_MAX / recipe->sequence)
         return fail(error, ERR_USAGE, "train.batch is %lld, at most %lld rows of %lld tokens fit",
                     (long long)recipe->batch, (long long)(BATCH_TOKENS_MAX / recipe->sequence),
@@ -164,6 +184,26 @@ status recipe_check(const struct recipe *recipe, struct error *error)
 }
 
 /* ---- identity ---- */
+
+/* Keys added since the first runs: the hash leaves them out at their defaults, so that runs begun
+ * before keep their identity. */
+static bool is_addition(const struct config_key *key)
+{
+    static const char *const additions[] = {"batch_start", "ramp", "decay_shape", "revisions"};
+    for (size_t i = 0; i < sizeof additions / sizeof *additions; i++)
+        if (strcmp(key->name, additions[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Of additions, which are numbers, choices or texts. */
+static bool same_value(const struct recipe *a, const struct recipe *b, const struct config_key *key)
+{
+    const char *left = (const char *)a + key->offset, *right = (const char *)b + key->offset;
+    if (key->type == CONFIG_STRING)
+        return strcmp(left, right) == 0;
+    return memcmp(left, right, key->type == CONFIG_CHOICE ? sizeof(int) : sizeof(int64_t)) == 0;
+}
 
 /* Keys that never change a number of the run: where files lie, how much disk and memory is used. */
 static void forget_circumstances(struct recipe *recipe)
@@ -183,9 +223,16 @@ status recipe_hash(struct sha256 *out, const struct recipe *recipe, struct error
     ASSERT(out && recipe && error);
     struct recipe essential = *recipe;
     forget_circumstances(&essential);
+    struct recipe initial = essential;
+    config_defaults(&initial, recipe_table);
+    struct config_key known[sizeof keys / sizeof *keys];
+    struct config_table table = {known, 0};
+    for (size_t i = 0; i < recipe_table.count; i++)
+        if (!is_addition(&keys[i]) || !same_value(&essential, &initial, &keys[i]))
+            known[table.count++] = keys[i];
     struct buffer text;
     buffer_create(&text, RECIPE_BYTES_MAX);
-    status result = config_write(&text, &essential, recipe_table, error);
+    status result = config_write(&text, &essential, table, error);
     if (result == OK)
         *out = sha256_of(text.data, text.len);
     buffer_destroy(&text);

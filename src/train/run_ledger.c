@@ -97,7 +97,8 @@ static status add_segment(struct buffer *out, const struct recipe *recipe,
     TRY(add_hash(out, "before", &segment->before, error));
     TRY(add_hash(out, "state", &checkpoint->hashes->state, error));
     TRY(buffer_format(out, error, ",\"rows\":[%" PRId64 ",%" PRId64 "],\"loss\":\"%08" PRIx32 "\"",
-                      segment->from * recipe->batch, step * recipe->batch, loss_bits));
+                      schedule_rows(recipe, segment->from), schedule_rows(recipe, step),
+                      loss_bits));
     TRY(add_hash(out, "losses", &segment->losses, error));
     TRY(add_rates(out, recipe, segment->from, step, error));
     return add_identity(out, checkpoint->identity, error);

@@ -18,6 +18,8 @@ struct recipe {
     int64_t vocabulary;                  /* [data] tokens of a tokenizer trained here */
     bool document_mask;                  /* [data] attention stays inside a document */
     int64_t sequence, batch;             /* [train] tokens in a row; rows in a global batch */
+    int64_t batch_start;                 /* rows of the first steps' batch; 0: batch */
+    double ramp;                         /* share of steps in which it doubles up to batch */
     bool recompute;                      /* the backward pass computes activations again */
     int64_t micro_batch;                 /* rows at once: memory */
     int64_t shards;                      /* logical shards, a power of two that divides batch */
@@ -33,11 +35,13 @@ struct recipe {
     double learning_rate, embedding_rate; /* peak rates by weight group */
     double head_rate, vector_rate;
     double warmup, decay; /* shares of steps: linear rise, linear fall at the end */
+    int decay_shape;      /* enum decay_shape */
     double final_rate;    /* share of the peak at the end */
     double beta1, beta2, epsilon, weight_decay, momentum, clip;
 };
 
 enum matrix_optimizer { MATRIX_ADAMW, MATRIX_MUON };
+enum decay_shape { DECAY_LINEAR, DECAY_COSINE };
 
 extern const struct config_table recipe_table;
 
@@ -63,10 +67,16 @@ struct revisions {
 /* False when the recipe's text has another form, or steps do not ascend. */
 bool revisions_parse(struct revisions *out, const struct recipe *recipe);
 
-/* The share of the peak rate at step 1 .. steps: linear warm-up, constant, linear decay, drawn over
- * the steps first chosen.  After a revision what is left of the course is stretched or
+/* The share of the peak rate at step 1 .. steps: linear warm-up, constant, linear or cosine decay,
+ * drawn over the steps first chosen.  After a revision what is left of the course is stretched or
  * shrunk over the steps that are left; what was done stays as it was. */
 double schedule_share(const struct recipe *recipe, int64_t step);
+/* Rows of the batch of step 1 .. steps: batch_start, doubled in equal stages of the ramp. */
+int64_t schedule_batch(const struct recipe *recipe, int64_t step);
+/* Rows of all steps before and with `step`, 0 .. steps. */
+int64_t schedule_rows(const struct recipe *recipe, int64_t step);
+/* The step after which about `rows` more than after `step` are done, at most 10^9. */
+int64_t schedule_steps(const struct recipe *recipe, int64_t step, double rows);
 
 struct comm;
 struct optimizer;

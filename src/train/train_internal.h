@@ -150,8 +150,9 @@ struct gradients {
     struct rows rows; /* one micro-batch */
     float *loss;      /* one shard's losses by token */
     struct shard_tree tree;
-    size_t shards, shard_rows;
-    uint64_t first_row; /* of the global batch */
+    const struct recipe *recipe;
+    size_t shards, shard_rows; /* rows of a shard in this step */
+    uint64_t first_row;        /* of the global batch */
     bool document_mask;
     const struct comm *comm;
     const struct comm_map *ranks; /* one thing of each process */

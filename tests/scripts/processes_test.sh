@@ -78,6 +78,16 @@ many 4 --out "$work/parts" --steps 11 --threads 1 >/dev/null 2>&1
 "$rodnik" train --out "$work/parts" >"$work/parts.out" 2>/dev/null
 same_state "2, then 4, then 1 end in the state of one" "$work/parts.out"
 
+ramp="--set train.batch=16 --set train.batch_start=4 --set train.micro_batch=1 --set train.ramp=0.7"
+# shellcheck disable=SC2086
+"$rodnik" train recipes/tiny.ini --out "$work/ramp" $settings $ramp >"$work/ramp.out" 2>/dev/null
+# shellcheck disable=SC2086
+many 4 recipes/tiny.ini --out "$work/ramp4" $settings $ramp --steps 5 --threads 1 >/dev/null 2>&1
+many 2 --out "$work/ramp4" --threads 1 >"$work/ramp4.out" 2>&1
+if [ "$(tail -n 1 "$work/ramp4.out")" = "$(tail -n 1 "$work/ramp.out")" ] &&
+    cmp -s "$work/ramp/ledger.jsonl" "$work/ramp4/ledger.jsonl"; then passed "a growing batch is shared by 4, then 2"
+else failed "a growing batch" "$(tail -n 1 "$work/ramp4.out") and $(tail -n 1 "$work/ramp.out")"; fi
+
 # shellcheck disable=SC2086
 if many 2 recipes/tiny.ini --out "$work/timed" $settings --set train.steps=2 --set train.minutes=0.02 --threads 1 \
     >"$work/timed.out" 2>&1; then passed "2 measure how many steps fit"

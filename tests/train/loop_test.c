@@ -152,6 +152,61 @@ static void a_finished_run_opened_again_changes_nothing(void **state)
     place_destroy(&place);
 }
 
+static struct recipe ramp_recipe(const struct place *place)
+{
+    struct recipe recipe = tiny_recipe(place);
+    recipe.batch_start = 2;
+    recipe.batch = 8;
+    recipe.micro_batch = 1;
+    recipe.ramp = 0.6; /* 12 steps: 3 of 2 rows, 4 of 4 rows, 5 of 8 rows */
+    recipe.decay_shape = DECAY_COSINE;
+    return recipe;
+}
+
+static void a_growing_batch_goes_on_where_it_stopped(void **state)
+{
+    (void)state;
+    struct place place;
+    struct error error = {0};
+    place_create(&place);
+    make_texts(&place, 60);
+    struct recipe recipe = ramp_recipe(&place);
+    struct sha256 expected = trained_state(place.run, &recipe, 2);
+    for (int64_t after = 1; after <= 4; after++) {
+        char run[400];
+        struct train_result result = {.interrupted = true};
+        snprintf(run, sizeof run, "%s/interrupted-%d", place.folder, (int)after);
+        while (result.interrupted) {
+            struct counted counted = {.interrupt_after = after};
+            assert_ok(run_training(&result, run, &recipe, 2, &counted, &error), error);
+        }
+        assert_true(sha256_equal(&result.state, &expected));
+        assert_same_ledgers(place.run, run);
+    }
+    place_destroy(&place);
+}
+
+static void a_growing_batch_takes_each_row_once(void **state)
+{
+    (void)state;
+    struct place place;
+    struct error error = {0};
+    char path[400];
+    struct file_bytes ledger;
+    place_create(&place);
+    make_texts(&place, 60);
+    struct recipe recipe = ramp_recipe(&place);
+    (void)trained_state(place.run, &recipe, 2);
+    snprintf(path, sizeof path, "%s/ledger.jsonl", place.run);
+    assert_ok(file_map(&ledger, path, &error), error);
+    const char *text = (const char *)ledger.data;
+    assert_non_null(memmem(text, ledger.len, "\"rows\":[0,10]", 13));
+    assert_non_null(memmem(text, ledger.len, "\"rows\":[10,30]", 14));
+    assert_non_null(memmem(text, ledger.len, "\"rows\":[30,62]", 14));
+    file_unmap(&ledger);
+    place_destroy(&place);
+}
+
 static void a_limit_of_steps_keeps_the_schedule(void **state)
 {
     (void)state;
@@ -457,6 +512,8 @@ int main(void)
         cmocka_unit_test(micro_batches_and_recomputing_change_no_weight),
         cmocka_unit_test(interrupted_runs_end_as_the_uninterrupted_one),
         cmocka_unit_test(a_finished_run_opened_again_changes_nothing),
+        cmocka_unit_test(a_growing_batch_goes_on_where_it_stopped),
+        cmocka_unit_test(a_growing_batch_takes_each_row_once),
         cmocka_unit_test(a_limit_of_steps_keeps_the_schedule),
         cmocka_unit_test(a_run_killed_at_any_moment_ends_in_the_same_state),
         cmocka_unit_test(damaged_checkpoints_give_way_to_older_ones),

@@ -1,6 +1,7 @@
 /* Recipes: what is refused and how it is said, what the hash notices; the schedule's values. */
 #include "train_support.h"
 
+#include <glob.h>
 #include <math.h>
 
 static struct recipe defaults(void)
@@ -17,6 +18,21 @@ static void the_defaults_are_a_recipe(void **state)
     struct error error = {0};
     struct recipe recipe = defaults();
     assert_ok(recipe_check(&recipe, &error), error);
+}
+
+static void every_recipe_of_the_project_is_one(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob("recipes/*.ini", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 3);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct error error = {0};
+        struct recipe recipe;
+        assert_ok(recipe_read(&recipe, found.gl_pathv[i], &error), error);
+        assert_ok(recipe_check(&recipe, &error), error);
+    }
+    globfree(&found);
 }
 
 static void wrong_files_are_refused_with_line_and_allowed_values(void **state)
@@ -56,7 +72,8 @@ static void values_that_do_not_fit_together_are_refused(void **state)
         {"train.shards", "3", "power of two"},       {"train.shards", "64", "must divide"},
         {"train.micro_batch", "5", "micro_batch"},   {"model.kv_heads", "4", "kv_heads"},
         {"model.head_size", "96", "64 and 128"},     {"model.width", "100", "multiple"},
-        {"train.batch", "1048576", "train.batch"},
+        {"train.batch", "1048576", "train.batch"},   {"train.batch_start", "3", "power of two"},
+        {"train.batch_start", "64", "batch_start"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error error = {0};
@@ -82,6 +99,9 @@ static void the_hash_notices_what_decides_about_numbers_and_only_that(void **sta
     static const char *const loud[][2] = {{"train.seed", "2"},
                                           {"optimizer.epsilon", "1e-9"},
                                           {"train.checkpoint_every", "7"},
+                                          {"train.batch_start", "16"},
+                                          {"train.ramp", "0.1"},
+                                          {"optimizer.decay_shape", "cosine"},
                                           {"data.document_mask", "false"}};
     struct error error = {0};
     struct recipe recipe = defaults();
@@ -98,6 +118,39 @@ static void the_hash_notices_what_decides_about_numbers_and_only_that(void **sta
         assert_ok(recipe_hash(&hash, &other, &error), error);
         assert_false(sha256_equal(&hash, &expected));
     }
+}
+
+/* Runs begun before keys were added go on: their identity is still this one. */
+static void keys_added_later_leave_the_hash_as_it_was(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct recipe recipe = defaults();
+    struct sha256 hash;
+    char hex[SHA256_HEX_BYTES];
+    assert_ok(recipe_hash(&hash, &recipe, &error), error);
+    sha256_hex(hex, &hash);
+    assert_string_equal(hex, "66bc822afbf57fd7a28b7c59372f5af7b93e3daf1095868970c927ebfaa1dbeb");
+}
+
+static void a_ramp_must_divide_at_its_first_stage(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct recipe recipe = defaults();
+    recipe.batch_start = 4;
+    recipe.shards = 8;
+    recipe.micro_batch = 1;
+    assert_int_equal(recipe_check(&recipe, &error), ERR_USAGE);
+    assert_non_null(strstr(error.text, "smallest batch"));
+    recipe.shards = 2;
+    recipe.micro_batch = 4;
+    error = (struct error){0};
+    assert_int_equal(recipe_check(&recipe, &error), ERR_USAGE);
+    assert_non_null(strstr(error.text, "micro_batch"));
+    recipe.micro_batch = 2;
+    error = (struct error){0};
+    assert_ok(recipe_check(&recipe, &error), error);
 }
 
 static void relative_paths_are_taken_from_the_recipes_folder(void **state)
@@ -136,6 +189,62 @@ static void the_schedule_rises_stays_and_falls(void **state)
         assert_true(schedule_share(&recipe, step) < schedule_share(&recipe, step - 1));
 }
 
+static void a_cosine_falls_slowly_at_both_ends(void **state)
+{
+    (void)state;
+    struct recipe recipe = defaults();
+    recipe.steps = 100;
+    recipe.warmup = 0.2;
+    recipe.decay = 0.8;
+    recipe.decay_shape = DECAY_COSINE;
+    recipe.final_rate = 0.1;
+    for (int64_t step = 21; step <= 100; step++) { /* as nanoGPT writes it */
+        double ratio = (double)(step - 20) / 80;
+        double expected = 0.1 + 0.5 * (1 + cos(3.14159265358979312 * ratio)) * 0.9;
+        assert_true(fabs(schedule_share(&recipe, step) - expected) < 1e-14);
+    }
+    assert_true(schedule_share(&recipe, 20) == 1);
+    assert_true(schedule_share(&recipe, 100) == 0.1);
+}
+
+static void the_batch_doubles_in_equal_stages(void **state)
+{
+    (void)state;
+    struct recipe recipe = defaults();
+    recipe.batch = 32;
+    recipe.batch_start = 4;
+    recipe.steps = 100;
+    recipe.ramp = 0.3;
+    assert_int_equal(schedule_batch(&recipe, 1), 4);
+    assert_int_equal(schedule_batch(&recipe, 10), 4);
+    assert_int_equal(schedule_batch(&recipe, 11), 8);
+    assert_int_equal(schedule_batch(&recipe, 21), 16);
+    assert_int_equal(schedule_batch(&recipe, 30), 16);
+    assert_int_equal(schedule_batch(&recipe, 31), 32);
+    assert_int_equal(schedule_rows(&recipe, 100), 10 * (4 + 8 + 16) + 70 * 32);
+}
+
+static void rows_of_steps_follow_one_another(void **state)
+{
+    (void)state;
+    static const double ramps[] = {0, 0.001, 0.37, 1};
+    for (int i = 0; i < 16; i++) {
+        struct recipe recipe = defaults();
+        recipe.batch = 48;
+        recipe.batch_start = (const int64_t[]){0, 48, 24, 3}[i / 4];
+        recipe.ramp = ramps[i % 4];
+        recipe.steps = 101;
+        int64_t rows = 0;
+        assert_int_equal(schedule_rows(&recipe, 0), 0);
+        for (int64_t step = 1; step <= recipe.steps; step++) {
+            int64_t batch = schedule_batch(&recipe, step);
+            assert_true(step == 1 || batch >= schedule_batch(&recipe, step - 1));
+            rows += batch;
+            assert_int_equal(schedule_rows(&recipe, step), rows);
+        }
+    }
+}
+
 static void extreme_schedules_stay_in_range(void **state)
 {
     (void)state;
@@ -146,6 +255,7 @@ static void extreme_schedules_stay_in_range(void **state)
         recipe.warmup = shares[i / 3];
         recipe.decay = shares[i % 3];
         recipe.final_rate = 0;
+        recipe.decay_shape = i % 2 ? DECAY_COSINE : DECAY_LINEAR;
         for (int64_t step = 1; step <= 7; step++) {
             double share = schedule_share(&recipe, step);
             assert_true(share >= 0 && share <= 1);
@@ -228,11 +338,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_defaults_are_a_recipe),
+        cmocka_unit_test(every_recipe_of_the_project_is_one),
         cmocka_unit_test(wrong_files_are_refused_with_line_and_allowed_values),
         cmocka_unit_test(values_that_do_not_fit_together_are_refused),
         cmocka_unit_test(the_hash_notices_what_decides_about_numbers_and_only_that),
+        cmocka_unit_test(keys_added_later_leave_the_hash_as_it_was),
+        cmocka_unit_test(a_ramp_must_divide_at_its_first_stage),
         cmocka_unit_test(relative_paths_are_taken_from_the_recipes_folder),
         cmocka_unit_test(the_schedule_rises_stays_and_falls),
+        cmocka_unit_test(a_cosine_falls_slowly_at_both_ends),
+        cmocka_unit_test(the_batch_doubles_in_equal_stages),
+        cmocka_unit_test(rows_of_steps_follow_one_another),
         cmocka_unit_test(extreme_schedules_stay_in_range),
         cmocka_unit_test(revisions_of_another_form_are_refused),
         cmocka_unit_test(what_was_done_keeps_its_rate_when_steps_change),

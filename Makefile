@@ -151,6 +151,9 @@ bench: all
 	$(BUILD)/rodnik bench kernels
 	$(BUILD)/rodnik bench train
 	$(BUILD)/rodnik bench train --shape 14m --batch 8
+	$(BUILD)/rodnik bench train --shape 14m --batch 64 --micro-batch 8 --optimizer muon
+	$(BUILD)/rodnik bench optimizer
+	$(BUILD)/rodnik bench fair
 
 # Plans of `rodnik plan` beside short runs: within 20 % on a machine that does nothing else.
 plan-check: all

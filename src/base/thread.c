@@ -17,10 +17,11 @@
 #include <xmmintrin.h>
 #endif
 
-/* A waiter spins about this long before it sleeps: longer than waking it up takes (50 us measured),
- * far shorter than a time slice, so that a busy neighbour loses next to nothing.  The clock is
- * asked every SPIN_ROUNDS, since processors pause for 10 to 50 ns. */
-enum { SPIN_NS = 100000, SPIN_ROUNDS = 32, CACHE_LINE = 64 };
+/* A waiter spins about this long before it sleeps: longer than most gaps between loops of a step
+ * (waking it up takes 50 us), but who waits for a thread without a processor burns its own share
+ * (measured: docs/notebook.md).  The clock is asked every SPIN_ROUNDS, since processors pause for
+ * 10 to 50 ns. */
+enum { SPIN_NS = 30000, SPIN_ROUNDS = 32, CACHE_LINE = 64 };
 
 /* A loop waits for the workers that joined it, never for one that did not get a processor in time.
  * */

@@ -6,8 +6,9 @@
 
 struct bench_train {
     bool json;
-    const char *shape; /* gpt2-small or 14m */
+    const char *shape; /* gpt2-small, 14m or 350m */
     int64_t batch, sequence;
+    int64_t micro_batch;     /* rows at once, a divisor of a process's rows; 0: all */
     const char *optimizer;   /* adamw (of all weights) or muon (of matrices) */
     bool recompute;          /* activations are computed again on the way back */
     int threads;             /* 0: all */

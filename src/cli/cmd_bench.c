@@ -30,8 +30,10 @@ int command_bench(int argc, char **argv)
         {"json", OPTION_FLAG, &train.json, 0, 0, NULL, "one JSON object a row"},
         {"only", OPTION_STRING, &only, 0, 0, "TEXT", "kernels: cases whose names hold TEXT"},
         {"shape", OPTION_STRING, &train.shape, 0, 0, "NAME",
-         "train: gpt2-small or 14m (default gpt2-small)"},
+         "train: gpt2-small, 14m or 350m (default gpt2-small)"},
         {"batch", OPTION_INT, &train.batch, 1, 4096, "N", "train: rows (default 4)"},
+        {"micro-batch", OPTION_INT, &train.micro_batch, 1, 4096, "N",
+         "train: rows at once (default all)"},
         {"sequence", OPTION_INT, &train.sequence, 1, 65536, "N",
          "train: tokens in a row (default 256)"},
         {"optimizer", OPTION_STRING, &train.optimizer, 0, 0, "NAME",
@@ -41,11 +43,15 @@ int command_bench(int argc, char **argv)
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
     };
     const struct command_help help = {
-        "rodnik bench kernels|train [options]",
-        "Measures matrix products or whole training steps; `limit` is the multiply-add peak of the "
-        "same run.",
+        "rodnik bench kernels|train|optimizer|fair [options]",
+        "Measures matrix products, whole training steps, a step of AdamW, or training and decoding "
+        "beside three busy\nprocesses, which must not run at a priority of its own.  `limit` is "
+        "of the same run: the multiply-add peak,\nthe memory's speed, the fair share of the "
+        "processors.",
         "  rodnik bench kernels --json\n  rodnik bench train --shape 14m --batch 8 --sequence 256\n"
-        "  mpirun -np 2 rodnik bench train --shape 14m --batch 8 --threads 1    (built with MPI=1)",
+        "  mpirun -np 2 rodnik bench train --shape 14m --batch 8 --threads 1    (built with "
+        "MPI=1)\n"
+        "  rodnik bench fair",
         NULL};
     struct options_result options;
     struct error error = {0};
@@ -61,8 +67,10 @@ int command_bench(int argc, char **argv)
         return run_train(&train, &error);
     else if (strcmp(what, "optimizer") == 0)
         (void)!bench_optimizer(train.json, train.threads, &error);
+    else if (strcmp(what, "fair") == 0)
+        (void)!bench_fair(train.json, train.threads, &error);
     else
         (void)!fail(&error, ERR_USAGE,
-                    "the benchmark is '%s', allowed are kernels, train and optimizer", what);
+                    "the benchmark is '%s', allowed are kernels, train, optimizer and fair", what);
     return error.code ? cli_fail("bench", &error) : 0;
 }

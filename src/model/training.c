@@ -21,23 +21,18 @@ struct training {
     void *loss_scratch;
 };
 
-/* Memory comes through one counting function, so that training_bytes states what training_create
- * takes. */
+/* All activations are parts of one block, so that huge pages are full; one function hands them out
+ * and counts them, so that training_bytes states what training_create takes. */
 struct taker {
-    struct arena *arena; /* NULL: only count */
+    char *block; /* NULL: only count */
     size_t bytes;
-    bool failed;
-    struct error *error;
 };
 
 static void *take(struct taker *taker, size_t count, size_t size)
 {
+    char *part = taker->block ? taker->block + taker->bytes : NULL;
     taker->bytes += (count * size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-    if (!taker->arena || taker->failed)
-        return NULL;
-    void *block = arena_alloc(taker->arena, count, size, taker->error);
-    taker->failed = !block;
-    return block;
+    return part;
 }
 
 /* All that a block keeps for the way back but its output. */
@@ -151,11 +146,10 @@ status training_create(struct training **out, const struct model *model,
     training->waiting = waiting_batches(model, shape);
     size_t layers = (size_t)model->config.layers;
     TRY_ALLOC(training->blocks, arena, layers, error);
-    struct taker taker = {.arena = arena, .error = error};
+    struct taker taker = {0};
+    TRY_ALLOC(taker.block, arena, training_bytes(model, shape), error);
     take_blocks(&taker, training->blocks, model, shape);
     take_all(&taker, training, model);
-    if (taker.failed)
-        return error->code ? error->code : ERR_MEMORY;
     for (size_t row = 0; row < training->rows; row++)
         training->positions[row] = (uint32_t)(row % shape->length);
     for (size_t layer = 0; layer < layers; layer++) {

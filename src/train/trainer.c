@@ -96,8 +96,8 @@ static struct step_result take_step(struct trainer *trainer)
 /* ---- processes: what rank 0 tells the others to do ---- */
 
 enum order {
-    ORDER_RESET, /* take rank 0's position and weights, begin with no moments */
-    ORDER_LOAD,  /* the same, with the moments of the checkpoint of that position */
+    ORDER_RESET,  /* take rank 0's position and weights, begin with no moments */
+    ORDER_LOAD,   /* the same, with the moments of the checkpoint of that position */
     ORDER_RECIPE, /* take rank 0's recipe */
     ORDER_STEP,
     ORDER_HASH, /* the moments */

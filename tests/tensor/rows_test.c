@@ -95,7 +95,7 @@ static void converting_has_the_reference_s_bits(void **state)
         }
 }
 
-static void adding_and_scaling_have_the_reference_s_bits(void **state)
+static void adding_scaling_and_zeroing_have_the_reference_s_bits(void **state)
 {
     (void)state;
     for
@@ -118,6 +118,8 @@ static void adding_and_scaling_have_the_reference_s_bits(void **state)
                 got = copy_of(b, count);
                 scale_array(machines.list[m], got, 1.7e-9f, count);
                 check_equal(got, scaled, count, "scale_array", machines.list[m]);
+                zero_array(machines.list[m], got, count);
+                check_equal(got, take(count * sizeof *got), count, "zero_array", machines.list[m]);
             }
         }
 }
@@ -511,7 +513,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(converting_has_the_reference_s_bits, forget),
-        cmocka_unit_test_teardown(adding_and_scaling_have_the_reference_s_bits, forget),
+        cmocka_unit_test_teardown(adding_scaling_and_zeroing_have_the_reference_s_bits, forget),
         cmocka_unit_test_teardown(embedding_has_the_reference_s_bits_forward_and_backward, forget),
         cmocka_unit_test_teardown(rmsnorm_has_the_reference_s_bits_forward, forget),
         cmocka_unit_test_teardown(rmsnorm_has_the_reference_s_bits_backward, forget),

@@ -165,6 +165,7 @@ struct job {
     size_t part_begin, part_end;     /* lanes of the next block that this piece packs */
     struct region wanted[2];         /* memory to fetch on the way */
     size_t lines_a_tile;
+    const float *after; /* where the first results of the piece after this one stand */
 };
 
 static float *result_at(const struct gemm *gemm, size_t shared_lane, size_t job_lane)
@@ -226,16 +227,15 @@ static void multiply_job(const struct gemm *gemm, struct job *job)
             bool last = row + inner->width >= inner_end;
             size_t next_row = last ? inner_begin : row + inner->width;
             size_t next_column = last ? column + outer->width : column;
-            if (next_column >= outer_end) {
-                next_row = row;
-                next_column = column;
-            }
+            size_t shared = gemm->jobs.is_a ? next_column : next_row;
+            size_t lane = gemm->jobs.is_a ? next_row : next_column;
+            const float *next = next_column < outer_end
+                                    ? result_at(gemm, gemm->now.lane + shared, job->lane + lane)
+                                    : job->after;
             if (gemm->jobs.is_a)
-                multiply_pair(gemm, job, column, row,
-                              result_at(gemm, gemm->now.lane + next_column, job->lane + next_row));
+                multiply_pair(gemm, job, column, row, next);
             else
-                multiply_pair(gemm, job, row, column,
-                              result_at(gemm, gemm->now.lane + next_row, job->lane + next_column));
+                multiply_pair(gemm, job, row, column, next);
         }
 }
 
@@ -273,22 +273,36 @@ static void want(const struct gemm *gemm, struct job *job, size_t index, int thr
     job->lines_a_tile = smaller(divide_up(lines, tiles), FETCH_MAX);
 }
 
+/* The first lane of the block that a piece multiplies, or where the last one ends. */
+static size_t piece_begin(const struct gemm *gemm, size_t piece)
+{
+    size_t width = gemm->shared.width, panels = divide_up(gemm->now.lanes, width);
+    return smaller(piece * panels / gemm->pieces * width, gemm->now.lanes);
+}
+
+/* Where the results of a piece begin, of the last one those of the first. */
+static const float *piece_result(const struct gemm *gemm, size_t index)
+{
+    size_t at = index / gemm->pieces % gemm->job_count, piece = index % gemm->pieces;
+    return result_at(gemm, gemm->now.lane + piece_begin(gemm, piece),
+                     at * gemm->job_panels * gemm->jobs.width);
+}
+
 static void run_piece(const struct gemm *gemm, size_t index, int thread)
 {
     uint32_t *scratch = gemm->compute->thread[thread];
     size_t *packed = &gemm->compute->packed_job[thread];
     size_t lanes = gemm->job_panels * gemm->jobs.width, width = gemm->shared.width;
     size_t at = index / gemm->pieces, piece = index % gemm->pieces;
-    size_t count = gemm->job_count * gemm->pieces;
-    size_t panels = divide_up(gemm->now.lanes, width), parts = divide_up(gemm->next.lanes, width);
+    size_t count = gemm->job_count * gemm->pieces, parts = divide_up(gemm->next.lanes, width);
     struct job job = {.panels = scratch,
                       .lane = at * lanes,
                       .lanes = smaller(lanes, gemm->jobs.lanes - at * lanes),
-                      .shared_begin = piece * panels / gemm->pieces * width,
-                      .shared_end =
-                          smaller((piece + 1) * panels / gemm->pieces * width, gemm->now.lanes),
+                      .shared_begin = piece_begin(gemm, piece),
+                      .shared_end = piece_begin(gemm, piece + 1),
                       .part_begin = index * parts / count * width,
-                      .part_end = smaller((index + 1) * parts / count * width, gemm->next.lanes)};
+                      .part_end = smaller((index + 1) * parts / count * width, gemm->next.lanes),
+                      .after = piece_result(gemm, index + 1)};
     if (job.shared_begin < job.shared_end) {
         want(gemm, &job, index, thread);
         if (*packed != at)

@@ -1,6 +1,6 @@
 /* The plan and the dial: parts against the program and against numbers computed by hand; what more
  * time, texts, memory and machines do. */
-#include "support.h"
+#include "train/train_support.h"
 
 #include <math.h>
 
@@ -129,8 +129,9 @@ static void memory_is_what_the_program_takes(void **state)
             assert_ok(arena_create(&arena, 0, &error), error);
             assert_ok(model_create(&model, &recipe.model, DTYPE_BF16, compute, arena, &error),
                       error);
-            assert_ok(optimizer_create(&optimizer, model, &recipe, arena, &error), error);
-            const struct training_shape shape = {4, 64, recompute};
+            assert_ok(optimizer_create(&optimizer, model, &recipe, only_process(), arena, &error),
+                      error);
+            const struct training_shape shape = {4, 64, recompute, 1};
             assert_ok(training_create(&training, model, &shape, arena, &error), error);
             struct plan_cluster cluster = one_node();
             struct plan_memory memory = planned(&recipe, 0, &cluster).memory;

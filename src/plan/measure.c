@@ -13,7 +13,7 @@ enum {
     VOCABULARY_MAX = 32768,
     LENGTH_MAX = 2048
 };
-enum { HEAD_ROWS = 256, STREAM_MAX = 16 << 20, PASSES_MIN = 1, PASSES_MAX = 64, HEAD_SIZE = 64 };
+enum { HEAD_ROWS = 1024, STREAM_MAX = 16 << 20, PASSES_MIN = 1, PASSES_MAX = 64, HEAD_SIZE = 64 };
 enum { FILL_DRAWN = 1 << 16 };
 
 struct bench {
@@ -284,7 +284,8 @@ static status take(struct bench *in, struct arena *arena, struct error *error)
     TRY_ALLOC(in->log_sum, arena, in->rows * in->heads, error);
     TRY_ALLOC(in->targets, arena, in->rows, error);
     TRY_ALLOC(in->positions, arena, in->rows, error);
-    size_t scratch = cross_entropy_scratch_bytes(in->type, in->vocabulary);
+    size_t scratch =
+        cross_entropy_scratch_bytes(smaller((int64_t)in->rows, HEAD_ROWS), in->vocabulary);
     char *bytes[5];
     const size_t sizes[5] = {in->rows * wide * sizeof(float), in->rows * narrow * sizeof(float),
                              weights * sizeof(float), scratch, in->rows * attended * sizeof(float)};

@@ -154,10 +154,10 @@ static double row_bytes(const struct shape *in, bool qk_norm, bool recompute)
 }
 
 /* Bytes that one process reads and writes in passes over the parameters: gradients of its shards
- * from zero and down the tree; then norm and optimizer for the part that it keeps. */
+ * down the tree; then norm and optimizer for the part that it keeps. */
 static double gradient_bytes(const struct shape *in, const struct totals *totals)
 {
-    return totals->weights * F32 * (in->local_shards + 3 * (in->local_shards - 1));
+    return totals->weights * F32 * 3 * (in->local_shards - 1);
 }
 
 static double optimizer_bytes(const struct shape *in, const struct totals *totals)

@@ -21,6 +21,10 @@ void comm_stop(const struct comm *comm);
 /* Ends every process with this exit status, at once, when there are others; else returns. */
 void comm_abort(const struct comm *comm, int exit_status);
 
+/* How many processes a launcher started together of a program built without MPI, which can't join
+ * them; else 1. */
+int comm_launched(void);
+
 int comm_rank(const struct comm *comm);  /* 0: the one that leads */
 int comm_count(const struct comm *comm); /* of all processes */
 

@@ -393,6 +393,11 @@ static status start_engine(struct engine *engine, struct error *error)
     return result;
 }
 
+int comm_launched(void)
+{
+    return 1;
+}
+
 status comm_start(const struct comm **out, const char *advice, struct error *error)
 {
     ASSERT(out && advice && error);

@@ -1,6 +1,8 @@
 /* One process: built without MPI. */
 #include "tensor/comm.h"
 
+#include <stdlib.h>
+
 struct comm {
     char nothing;
 };
@@ -9,8 +11,26 @@ status comm_start(const struct comm **out, const char *advice, struct error *err
 {
     ASSERT(out && advice && error);
     static const struct comm comm;
+    int launched = comm_launched();
+    if (launched > 1)
+        return fail(error, ERR_USAGE,
+                    "%d processes were started together, but this program is built for one; `make "
+                    "MPI=1` builds build/variants/mpi/rodnik, which build/rodnik then starts",
+                    launched);
     *out = &comm;
     return OK;
+}
+
+int comm_launched(void)
+{
+    /* Open MPI; MPICH, Intel MPI and srun with PMI */
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *text = getenv(names[i]);
+        if (text)
+            return atoi(text);
+    }
+    return 1;
 }
 
 void comm_stop(const struct comm *comm)

@@ -105,8 +105,8 @@ static void a_step_is_what_one_computes_by_hand(void **state)
     near(plan.time.head, tokens * 768000 / 2e11, 1e-12);
     near(plan.time.attention, tokens * 98304 / 5e10, 1e-12);
     assert_true(plan.time.muon == 0 && plan.time.network == 0);
-    /* norm 4, eight shards from zero 32, seven sums 84, AdamW 30 bytes */
-    near(plan.time.parameters, weights * (4 + 32 + 84 + 30) / 5e10, 1e-12);
+    /* norm 4, seven sums 84, AdamW 30 bytes */
+    near(plan.time.parameters, weights * (4 + 84 + 30) / 5e10, 1e-12);
     assert_int_equal(plan.steps, 10);
     near(plan.checkpoint_bytes, weights * 12, 1e-12);
 }

@@ -48,6 +48,18 @@ for count in 1 2 4; do
     else failed "the ledger of $count" "differs"; fi
 done
 
+# The program built for one process hands over to its variant; alone it says what is missing.
+# shellcheck disable=SC2086
+mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 "$rodnik" train recipes/tiny.ini --out "$work/handed" $settings \
+    --threads 1 >"$work/handed.out" 2>"$work/handed.err"
+same_state "the program for one hands over to that for many" "$work/handed.out"
+cp "$rodnik" "$work/rodnik"
+mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 "$work/rodnik" train recipes/tiny.ini --out "$work/alone" \
+    >"$work/alone.out" 2>"$work/alone.err"
+if grep -q "2 processes were started together.*MPI=1" "$work/alone.err" && [ ! -e "$work/alone/checkpoints" ]; then
+    passed "without it a sentence says how to build it"
+else failed "without it a sentence says how to build it" "$(head -n 1 "$work/alone.err")"; fi
+
 # The other kinds of weights and optimizer; with the large vocabulary AdamW's weights are cut.
 kinds() { # NAME SETTINGS...
     name=$1

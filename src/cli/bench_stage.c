@@ -155,13 +155,13 @@ struct bench_step bench_stage_step(struct bench_stage *stage)
     size_t tokens = stage->batch.sequences * stage->batch.length;
     stage->pending = stage->model->table.total;
     for (size_t at = 0; at < stage->own_tokens; at += tokens) {
-        bool last = at + tokens == stage->own_tokens;
         struct batch batch = stage->batch;
         batch.tokens += at;
         batch.targets += at;
         batch.accumulate = at > 0;
+        batch.more = at + tokens < stage->own_tokens;
         model_gradients(stage->training, &batch, 1.0f / (float)stage->tokens, stage->gradients,
-                        stage->loss, last ? &watcher : NULL);
+                        stage->loss, batch.more ? NULL : &watcher);
     }
     double norm = optimizer_norm(stage->optimizer, stage->gradients);
     const struct optimizer_update update = {

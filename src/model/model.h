@@ -125,7 +125,7 @@ void model_logits(const struct model *model, float *out, const float *x, size_t 
 struct training_shape { /* of a micro-batch */
     size_t sequences, length;
     bool recompute; /* keep only the blocks' outputs; the way back computes the rest again */
-    size_t batches; /* micro-batches whose gradients make one chain */
+    size_t batches; /* micro-batches at most whose gradients make one chain */
 };
 /* Activations of one micro-batch; lives in the arena given. */
 struct training;
@@ -140,6 +140,7 @@ struct batch {
     const uint32_t *targets;   /* [sequences, length], TARGET_NONE where nothing is learnt */
     const uint32_t *first_key; /* [sequences, length]: first position that may be seen, or NULL */
     bool accumulate;           /* gradients go on from what stands there, else from 0 */
+    bool more;                 /* further micro-batches of the same chain follow */
 };
 
 /* Told while the way back goes on: gradients from element `from` of the flat buffer on are final;
@@ -150,7 +151,7 @@ struct gradients_watcher {
 };
 /* Forward and backward: the flat gradients become d(sum of losses * grad_scale), or are added to;
  * writes loss [sequences * length].  The embedding's part of a tied table's gradient follows the
- * head's of all `batches` micro-batches, so that their size changes no bit: it is added with the
+ * head's of all micro-batches of a chain, so that their size changes no bit: it is added with the
  * last of them, the only one that may have a watcher.  watcher: NULL for none. */
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
                      float *gradients, float *loss, const struct gradients_watcher *watcher);

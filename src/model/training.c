@@ -15,7 +15,8 @@ struct training {
     float *final_scale;   /* [rows] */
     float *grad;          /* [waiting * rows, width] */
     uint32_t *tokens;     /* [waiting * rows] */
-    size_t waiting, done; /* micro-batches whose embedding's gradient waits for the last; so far */
+    size_t waiting; /* micro-batches at most whose embedding's gradient waits for the chain's last */
+    size_t done;    /* so many wait */
     uint32_t *positions;  /* [rows] */
     struct block_scratch scratch;
     void *loss_scratch;
@@ -238,10 +239,8 @@ static void zero_sums(const struct model *model, float *gradients)
 static void embedding_gradients(struct training *training, float *gradients)
 {
     const struct model *model = training->model;
-    if (++training->done < training->waiting)
-        return;
     embedding_backward(model->compute, gradients, training->grad, training->tokens,
-                       training->waiting * training->rows, (size_t)model->config.width);
+                       training->done * training->rows, (size_t)model->config.width);
     training->done = 0;
 }
 
@@ -256,8 +255,11 @@ static void tell_final(const struct gradients_watcher *watcher, const struct mod
 void model_gradients(struct training *training, const struct batch *batch, float grad_scale,
                      float *gradients, float *loss, const struct gradients_watcher *watcher)
 {
-    ASSERT(training && batch && gradients && loss);
+    ASSERT(training && batch && gradients && loss && !(batch->more && watcher));
     const struct model *model = training->model;
+    if (!batch->accumulate)
+        training->done = 0;
+    ASSERT(training->done < training->waiting);
     size_t begin = training->done * training->rows;
     float *grad = training->grad + begin * (size_t)model->config.width;
     memcpy(training->tokens + begin, batch->tokens, training->rows * sizeof *batch->tokens);
@@ -283,6 +285,8 @@ void model_gradients(struct training *training, const struct batch *batch, float
                              &training->scratch);
         tell_final(watcher, model, layer_index_of(&model->config, layer).norm1);
     }
-    embedding_gradients(training, gradients);
+    training->done++;
+    if (!model->config.tied || !batch->more)
+        embedding_gradients(training, gradients);
     tell_final(watcher, model, 0);
 }

@@ -70,7 +70,7 @@ static float compute_shard(void *context, size_t shard, float *out, struct shard
     const struct gradients_watcher watcher = {on_final, last};
     for (size_t row = 0; row < gradients->shard_rows; row += micro_rows) {
         uint64_t first = gradients->first_row + shard * gradients->shard_rows + row;
-        bool closes = last && row + micro_rows == gradients->shard_rows;
+        bool more = row + micro_rows < gradients->shard_rows;
         loader_rows(gradients->loader, first, &gradients->rows);
         const struct batch batch = {.sequences = micro_rows,
                                     .length = length,
@@ -78,9 +78,10 @@ static float compute_shard(void *context, size_t shard, float *out, struct shard
                                     .targets = gradients->rows.targets,
                                     .first_key =
                                         gradients->document_mask ? gradients->rows.first_key : NULL,
-                                    .accumulate = row > 0};
+                                    .accumulate = row > 0,
+                                    .more = more};
         model_gradients(gradients->training, &batch, scale, out, gradients->loss + row * length,
-                        closes ? &watcher : NULL);
+                        last && !more ? &watcher : NULL);
     }
     return sum_of_values(gradients->model->compute, gradients->loss,
                          gradients->shard_rows * length);

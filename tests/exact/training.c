@@ -63,7 +63,8 @@ static float shard(struct trial *trial, size_t index, float grad_scale, float *g
                                     .tokens = tokens,
                                     .targets = targets,
                                     .first_key = plan->document ? trial->first_key : NULL,
-                                    .accumulate = first > 0};
+                                    .accumulate = first > 0,
+                                    .more = first + micro < plan->shard_rows};
         model_gradients(trial->training, &batch, grad_scale, gradients,
                         trial->loss + first * length, NULL);
     }

@@ -72,7 +72,7 @@ static struct batch make_batch(struct data *data, int64_t vocabulary)
         data->first_key[i] = i % LENGTH < 20 ? 0 : 20; /* two documents in a row */
     }
     data->targets[3] = TARGET_NONE;
-    return (struct batch){SEQUENCES, LENGTH, data->tokens, data->targets, data->first_key, false};
+    return (struct batch){SEQUENCES, LENGTH, data->tokens, data->targets, data->first_key, false, false};
 }
 
 static double total_loss(struct training *training, const struct batch *batch)
@@ -315,7 +315,7 @@ static void cached_inference_equals_training_and_any_cut(void **state)
                                   &(struct training_shape){1, LENGTH, false, 1}, fixture.arena,
                                   &fixture.error),
                   fixture.error);
-        struct batch batch = {1, LENGTH, data.tokens, data.targets, NULL, false};
+        struct batch batch = {1, LENGTH, data.tokens, data.targets, NULL, false, false};
         float loss[LENGTH];
         model_loss(training, &batch, loss);
         for (size_t i = 0; i < LENGTH; i++)

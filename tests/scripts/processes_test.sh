@@ -90,7 +90,7 @@ many 4 --out "$work/parts" --steps 11 --threads 1 >/dev/null 2>&1
 "$rodnik" train --out "$work/parts" >"$work/parts.out" 2>/dev/null
 same_state "2, then 4, then 1 end in the state of one" "$work/parts.out"
 
-ramp="--set train.batch=16 --set train.batch_start=4 --set train.micro_batch=1 --set train.ramp=0.7"
+ramp="--set model.tied=true --set train.batch=16 --set train.batch_start=4 --set train.micro_batch=1 --set train.ramp=0.7"
 # shellcheck disable=SC2086
 "$rodnik" train recipes/tiny.ini --out "$work/ramp" $settings $ramp >"$work/ramp.out" 2>/dev/null
 # shellcheck disable=SC2086

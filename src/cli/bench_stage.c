@@ -63,6 +63,9 @@ static status make_recipe(struct recipe *out, const struct bench_train *bench, s
     out->recompute = bench->recompute;
     out->precision = DTYPE_BF16;
     out->steps = 1;
+    if (bench->sequence % 2)
+        return fail(error, ERR_USAGE, "--sequence is %lld, it must be even",
+                    (long long)bench->sequence);
     out->matrix_optimizer = muon ? MATRIX_MUON : MATRIX_ADAMW;
     out->learning_rate = out->embedding_rate = out->head_rate = out->vector_rate = 1e-4;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)

@@ -65,6 +65,8 @@ static status core_rates(struct plan_rates *out, const struct plan_options *opti
 
 static status check_gpus(const struct plan_options *options, struct error *error)
 {
+    if (options->processes)
+        return fail(error, ERR_USAGE, "--gpus has a process for each, --processes can't be said");
     if (options->gpu_tflops > 0 && options->gpu_gbytes > 0)
         return OK;
     return fail(error, ERR_USAGE,
@@ -89,7 +91,7 @@ static status cluster_of(struct plan_cluster *out, const struct plan_options *op
                                    .process_bytes = options->memory_gb * GIGA};
     if (options->gpus) {
         TRY(check_gpus(options, error));
-        cluster.processes = options->processes ? options->processes : options->gpus;
+        cluster.processes = options->gpus;
         cluster.rates = named_rates(options->gpu_tflops * TERA, options->gpu_gbytes * GIGA);
         *out = cluster;
         return OK;

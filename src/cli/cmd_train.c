@@ -32,13 +32,12 @@ static void on_step(void *context, const struct train_report *report)
     char note[NOTE_BYTES], bits[48] = "";
     double tokens_a_step = (double)report->tokens / (double)report->step;
     if (!shown->begun) {
-        progress_begin(&shown->progress, "training", "tokens",
-                       tokens_a_step * (double)report->steps, false);
+        progress_begin(&shown->progress, "training", "tokens", (double)report->tokens_total, false);
         shown->progress.done_at_start = (double)report->tokens - tokens_a_step;
         shown->progress.start_s -= report->elapsed_s;
         shown->begun = true;
     }
-    shown->progress.total = tokens_a_step * (double)report->steps; /* may change on the way */
+    shown->progress.total = (double)report->tokens_total; /* may change on the way */
     if (report->validation_bits_per_byte >= 0)
         shown->bits_per_byte = report->validation_bits_per_byte;
     if (shown->bits_per_byte >= 0)
@@ -117,10 +116,11 @@ static status find_recipe(struct recipe *out, bool *any, const struct train_sett
     dial.compute = settings->compute;
     dial.comm = settings->comm;
     dial.started_s = settings->started_s;
-    *any = false;
-    if (comm_rank(settings->comm) == 0)
-        TRY(train_dial(out, any, &dial, error));
-    return *any ? cli_recipe_set(out, &options->sets, error) : OK;
+    *any = comm_rank(settings->comm) == 0;
+    if (!*any)
+        return OK;
+    TRY(train_dial(out, &dial, error));
+    return cli_recipe_set(out, &options->sets, error);
 }
 
 static status train(struct train_settings *settings, const struct train_options *options,
@@ -208,7 +208,7 @@ int command_train(int argc, char **argv)
         {"out", OPTION_STRING, &settings.run, 0, 0, "RUN", "folder of the run (needed)"},
         {"corpus", OPTION_STRING, &options.dial.corpus, 0, 0, "DIR",
          "instead of a recipe, with --hours: folder of `rodnik corpus build` or of texts"},
-        {"hours", OPTION_DOUBLE, &options.dial.hours, 0.005, 100000, "N",
+        {"hours", OPTION_DOUBLE, &options.dial.hours, 0.005, 10000, "N",
          "time for everything; model, tokens and schedule are chosen for this machine"},
         {"steps", OPTION_INT, &settings.steps_limit, 1, 1e9, "N",
          "stop after step N; the schedule stays the recipe's"},

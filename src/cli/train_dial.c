@@ -140,6 +140,20 @@ static status check_run(bool *stands, const struct train_dial *dial, struct erro
     return OK;
 }
 
+/* Its recipe, with the corpus named where that is one, so that another corpus is noticed. */
+static status read_run(struct recipe *out, const struct train_dial *dial, struct error *error)
+{
+    char path[PATH_BYTES], manifest[PATH_BYTES];
+    TRY(path_join(path, sizeof path, dial->run, "recipe.ini", error));
+    TRY(recipe_read(out, path, error));
+    TRY(path_join(manifest, sizeof manifest, dial->corpus, "manifest.json", error));
+    if (file_exists(manifest) &&
+        snprintf(out->corpus, sizeof out->corpus, "%s", dial->corpus) >= (int)sizeof out->corpus)
+        return fail(error, ERR_LIMIT, "%s: the path is longer than %zu bytes", dial->corpus,
+                    sizeof out->corpus - 1);
+    return OK;
+}
+
 static status measure(struct dial_machine *out, const struct train_dial *dial, struct error *error)
 {
     double wanted_s = MEASURE_SHARE * dial->hours * 3600;
@@ -152,20 +166,18 @@ static status measure(struct dial_machine *out, const struct train_dial *dial, s
     return OK;
 }
 
-status train_dial(struct recipe *out, bool *chosen, const struct train_dial *dial,
-                  struct error *error)
+status train_dial(struct recipe *out, const struct train_dial *dial, struct error *error)
 {
-    ASSERT(out && chosen && dial && dial->corpus && dial->hours > 0 && error);
+    ASSERT(out && dial && dial->corpus && dial->hours > 0 && error);
     struct dial_candidate candidates[DIAL_SHAPES];
     struct dial_question question = {0};
     struct dial_machine machine;
     char corpus[CONFIG_STRING_BYTES];
     bool stands;
     size_t best;
-    *chosen = false;
     TRY(check_run(&stands, dial, error));
     if (stands)
-        return OK;
+        return read_run(out, dial, error);
     TRY(find_corpus(corpus, &question.text_bytes, dial, error));
     TRY(measure(&machine, dial, error));
     double used_s = time_monotonic_s() - dial->started_s;
@@ -182,6 +194,5 @@ status train_dial(struct recipe *out, bool *chosen, const struct train_dial *dia
     memcpy(out->corpus, corpus, sizeof corpus);
     if (out->minutes > 0)
         out->minutes = dial->hours * 60; /* all of the time, what is used included */
-    *chosen = true;
     return OK;
 }

@@ -15,9 +15,9 @@ struct training {
     float *final_scale;   /* [rows] */
     float *grad;          /* [waiting * rows, width] */
     uint32_t *tokens;     /* [waiting * rows] */
-    size_t waiting; /* micro-batches at most whose embedding's gradient waits for the chain's last */
+    size_t waiting; /* most micro-batches whose embedding's gradient waits for the chain's last */
     size_t done;    /* so many wait */
-    uint32_t *positions;  /* [rows] */
+    uint32_t *positions; /* [rows] */
     struct block_scratch scratch;
     void *loss_scratch;
 };

@@ -225,6 +225,17 @@ static void set_course(struct dial_candidate *candidate, const struct dial_quest
     recipe->minutes = candidate->text_ends ? 0 : question->seconds / 60;
 }
 
+/* Among those that fit the best prediction; else the largest of those that are too small; else the
+ * smallest that the memory holds. */
+static bool is_better(const struct dial_candidate *a, const struct dial_candidate *b)
+{
+    static const int rank[] = {
+        [DIAL_FITS] = 0, [DIAL_TOO_SMALL] = 1, [DIAL_NO_TEXT] = 2, [DIAL_NO_MEMORY] = 3};
+    if (rank[a->verdict] != rank[b->verdict])
+        return rank[a->verdict] < rank[b->verdict];
+    return a->verdict != DIAL_NO_TEXT && a->bits_per_byte < b->bits_per_byte;
+}
+
 status dial_choose(struct dial_candidate out[DIAL_SHAPES], size_t *best,
                    const struct dial_question *question, const struct dial_machine *machine,
                    struct error *error)
@@ -235,13 +246,12 @@ status dial_choose(struct dial_candidate out[DIAL_SHAPES], size_t *best,
         return fail(error, ERR_USAGE,
                     "the corpus holds %.0f bytes of text to train on, at least %d are needed",
                     question->text_bytes, TEXT_BYTES_MIN);
-    *best = 0; /* the smallest is taken when none has enough text */
+    *best = 0;
     for (size_t i = 0; i < DIAL_SHAPES; i++) {
         out[i] = (struct dial_candidate){.recipe = recipe_of(i)};
         TRY(fit_time(&out[i], question, machine, error));
         set_course(&out[i], question);
-        bool better = out[i].bits_per_byte < out[*best].bits_per_byte;
-        if (i && out[i].verdict == DIAL_FITS && (better || out[*best].verdict != DIAL_FITS))
+        if (is_better(&out[i], &out[*best]))
             *best = i;
     }
     if (out[*best].verdict == DIAL_NO_MEMORY)
@@ -249,10 +259,9 @@ status dial_choose(struct dial_candidate out[DIAL_SHAPES], size_t *best,
                     "not even the smallest model fits into the %.1f MB of memory that may be used",
                     machine->memory_bytes * 1e-6);
     if (out[*best].tokens < 20.0 * (double)(out[*best].recipe.batch * out[*best].recipe.sequence))
-        return fail(
-            error, ERR_USAGE,
-            "%.0f seconds are enough for %.0f tokens of the smallest model, too few to learn "
-            "from: give more hours",
-            question->seconds, out[*best].tokens);
+        return fail(error, ERR_USAGE,
+                    "%.0f seconds are enough for %.0f tokens of the chosen model, too few to learn "
+                    "from: give more hours",
+                    question->seconds, out[*best].tokens);
     return OK;
 }

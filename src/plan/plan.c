@@ -270,12 +270,14 @@ status plan_make(struct plan *out, const struct recipe *recipe, double tokens,
     plan.parameters = model_parameters(&shape.config);
     plan.product_parameters = model_product_parameters(&shape.config);
     plan.step_tokens = (double)(recipe->batch * recipe->sequence);
-    plan.steps = tokens > 0 ? (int64_t)ceil(tokens / plan.step_tokens) : recipe->steps;
-    plan.tokens = plan.step_tokens * (double)plan.steps;
+    double mean_tokens = schedule_mean_batch(recipe) * (double)recipe->sequence;
+    plan.steps = tokens > 0 ? (int64_t)ceil(tokens / mean_tokens) : recipe->steps;
+    plan.tokens = tokens > 0 ? mean_tokens * (double)plan.steps
+                             : (double)(schedule_rows(recipe, recipe->steps) * recipe->sequence);
     plan.memory = memory_of(recipe, &shape, &totals);
     plan.time = time_of(recipe, &shape, &totals, cluster);
     plan.tokens_per_second = plan.step_tokens / plan.time.step;
-    plan.run_s = plan.time.step * (double)plan.steps;
+    plan.run_s = plan.time.step * plan.tokens / plan.step_tokens;
     plan.cost = plan.run_s / 3600 * cluster->node_hour_price * (double)cluster->nodes;
     plan.checkpoint_bytes = F32 * (2 * totals.weights + totals.adamw_weights);
     plan.limit = limit_of(&plan, cluster);

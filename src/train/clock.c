@@ -116,18 +116,10 @@ static double measure_row_s(struct trainer *trainer, double budget_s)
     return count ? seconds[count / 2] : 0;
 }
 
-/* Rows of a step of a long run, over the ramp and what follows. */
-static double mean_batch(const struct recipe *recipe)
-{
-    struct recipe long_run = *recipe;
-    long_run.steps = 1 << 20;
-    return (double)schedule_rows(&long_run, long_run.steps) / (double)long_run.steps;
-}
-
 static int64_t steps_that_fit(const struct recipe *recipe, uint64_t validation_tokens, double row_s,
                               double left_s)
 {
-    double token_s = row_s / (double)recipe->sequence, step_s = row_s * mean_batch(recipe);
+    double token_s = row_s / (double)recipe->sequence, step_s = row_s * schedule_mean_batch(recipe);
     double validation_s = VALIDATION_COST * token_s * (double)validation_tokens;
     double every_s = recipe->validate_every ? validation_s / (double)recipe->validate_every : 0;
     double steps = (left_s - validation_s) / (step_s + every_s);
@@ -142,6 +134,7 @@ status clock_choose_steps(const struct run_clock *clock, struct trainer *trainer
     if (!(recipe->minutes > 0))
         return OK;
     recipe->steps = MEASURED_STEPS_MAX + 1;
+    memset(recipe->revisions, 0, sizeof recipe->revisions); /* another run's */
     TRY(trainer_reset(trainer, error));
     double wanted_s = MEASURED_SHARE * clock->budget_s;
     double row_s = measure_row_s(trainer, wanted_s < MEASURED_S_MAX ? wanted_s : MEASURED_S_MAX);
@@ -164,15 +157,17 @@ static const double FIRST_LOOK = 0.95, NEXT_LOOK = 0.75;
 /* A smaller change of what is left is not worth a line. */
 static const double CHANGE_MIN = 0.005;
 
+/* False when no more fit into the recipe, whose lines have a limit. */
 static bool add_revision(struct recipe *recipe, int64_t step, int64_t steps)
 {
+    enum { TEXT_BYTES_MAX = 180 };
     char text[CONFIG_STRING_BYTES];
     struct revisions revisions;
     bool known = revisions_parse(&revisions, recipe);
     ASSERT(known);
     int len = snprintf(text, sizeof text, "%s%s%lld:%lld", recipe->revisions,
                        *recipe->revisions ? " " : "", (long long)step, (long long)recipe->steps);
-    if (revisions.count == REVISIONS_MAX || len >= (int)sizeof text)
+    if (revisions.count == REVISIONS_MAX || len > TEXT_BYTES_MAX)
         return false;
     memcpy(recipe->revisions, text, sizeof text);
     recipe->steps = steps;
@@ -185,18 +180,29 @@ static int64_t steps_at_pace(const struct run_clock *clock, int64_t step, double
     const struct recipe *recipe = &clock->run->recipe;
     int64_t rows = schedule_rows(recipe, step) - schedule_rows(recipe, clock->mark_step);
     double row_s = (time_monotonic_s() - clock->mark_s) / (double)rows;
-    int64_t steps = schedule_steps(recipe, step, left_s / row_s);
+    int64_t steps = schedule_steps(recipe, step, left_s > 0 ? left_s / row_s : 0);
     return steps > step ? steps : step + 1;
 }
 
-status clock_keep(bool *changed, struct run_clock *clock, int64_t step, double reserve_s,
-                  struct error *error)
+/* The step after which the last change came; 0: none. */
+static int64_t last_change(const struct recipe *recipe)
+{
+    struct revisions revisions;
+    bool known = revisions_parse(&revisions, recipe);
+    ASSERT(known);
+    return revisions.count ? revisions.items[revisions.count - 1].step : 0;
+}
+
+status clock_keep(bool *changed, struct run_clock *clock, int64_t step, int64_t settled,
+                  double reserve_s, struct error *error)
 {
     ASSERT(changed && clock && error);
     struct recipe *recipe = &clock->run->recipe;
     *changed = false;
     if (!(clock->budget_s > 0) || step + 1 >= recipe->steps)
         return OK;
+    if (step <= settled || step <= last_change(recipe))
+        return OK;                 /* done again after a kill, as it was done */
     if (clock->mark_step > step) { /* the first step of this process warms up */
         clock->mark_step = step;
         clock->mark_s = time_monotonic_s();

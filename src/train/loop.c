@@ -90,6 +90,7 @@ static struct train_report report_of(const struct loop *loop, const struct step_
         .elapsed_s = elapsed,
         .left_s = row_s * (double)rows_left,
         .tokens = rows * recipe->sequence,
+        .tokens_total = (rows + rows_left) * recipe->sequence,
         .skipped = step->verdict != WATCH_FINE};
 }
 
@@ -108,6 +109,7 @@ static status keep_time(struct loop *loop, struct error *error)
 {
     bool changed = false;
     TRY(clock_keep(&changed, &loop->clock, loop->trainer.position.step,
+                   run_ledger_step(&loop->ledger, &loop->run.recipe),
                    loop->validation_s + loop->save_s, error));
     if (changed)
         trainer_share_recipe(&loop->trainer);

@@ -142,6 +142,11 @@ static status check_ramp(const struct recipe *recipe, struct error *error)
     if (!recipe->batch_start)
         return OK;
     int64_t factor = recipe->batch / recipe->batch_start;
+    if (!(recipe->ramp > 0))
+        return fail(error, ERR_USAGE,
+                    "train.batch_start is %lld, then train.ramp must say over which share of steps "
+                    "the batch grows",
+                    (long long)recipe->batch_start);
     if (recipe->batch % recipe->batch_start || factor & (factor - 1))
         return fail(error, ERR_USAGE,
                     "train.batch_start is %lld, train.batch, which is %lld, must be that times a "
@@ -280,8 +285,12 @@ status recipe_compare(const struct recipe *run, const struct recipe *wanted, con
         pair[1].steps = run->steps;
         memcpy(pair[1].revisions, run->revisions, sizeof run->revisions);
     }
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        const struct recipe whole = pair[i];
         forget_circumstances(&pair[i]);
+        pair[i].steps = whole.steps;
+        memcpy(pair[i].revisions, whole.revisions, sizeof whole.revisions);
+    }
     if (!pair[1].model.vocabulary)
         pair[1].model.vocabulary = pair[0].model.vocabulary;
     struct buffer text[2];

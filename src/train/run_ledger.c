@@ -186,6 +186,12 @@ status run_ledger_segment(struct run_ledger *chain, const struct recipe *recipe,
     return result;
 }
 
+int64_t run_ledger_step(const struct run_ledger *chain, const struct recipe *recipe)
+{
+    ASSERT(chain && recipe);
+    return chain->ledger.lines ? (int64_t)(chain->ledger.lines - 1) * recipe->checkpoint_every : 0;
+}
+
 status run_ledger_check(const struct run_ledger *chain, const struct recipe *recipe,
                         const struct segment *segment, struct error *error)
 {

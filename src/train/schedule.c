@@ -3,6 +3,7 @@
 #include "train/train.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tensor/math.h"
 #include "train/train_internal.h"
@@ -158,6 +159,15 @@ int64_t schedule_rows(const struct recipe *recipe, int64_t step)
 {
     ASSERT(recipe && step >= 0 && step <= recipe->steps);
     return rows_until(recipe, step);
+}
+
+double schedule_mean_batch(const struct recipe *recipe)
+{
+    ASSERT(recipe);
+    struct recipe long_run = *recipe;
+    long_run.steps = 1 << 20;
+    memset(long_run.revisions, 0, sizeof long_run.revisions);
+    return (double)rows_until(&long_run, long_run.steps) / (double)long_run.steps;
 }
 
 int64_t schedule_steps(const struct recipe *recipe, int64_t step, double rows)

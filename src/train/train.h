@@ -34,7 +34,7 @@ struct recipe {
     int matrix_optimizer;                 /* [optimizer] enum matrix_optimizer */
     double learning_rate, embedding_rate; /* peak rates by weight group */
     double head_rate, vector_rate;
-    double warmup, decay; /* shares of steps: linear rise, linear fall at the end */
+    double warmup, decay; /* shares of steps: linear rise, fall at the end */
     int decay_shape;      /* enum decay_shape */
     double final_rate;    /* share of the peak at the end */
     double beta1, beta2, epsilon, weight_decay, momentum, clip;
@@ -75,6 +75,8 @@ double schedule_share(const struct recipe *recipe, int64_t step);
 int64_t schedule_batch(const struct recipe *recipe, int64_t step);
 /* Rows of all steps before and with `step`, 0 .. steps. */
 int64_t schedule_rows(const struct recipe *recipe, int64_t step);
+/* Rows of a step of a long run, over the ramp and what follows. */
+double schedule_mean_batch(const struct recipe *recipe);
 /* The step after which about `rows` more than after `step` are done, at most 10^9. */
 int64_t schedule_steps(const struct recipe *recipe, int64_t step, double rows);
 
@@ -109,7 +111,8 @@ struct train_report { /* given to the callback after every step */
     double loss, gradient_norm, learning_rate;
     double validation_bits_per_byte; /* < 0: none at this step */
     double tokens_per_second, elapsed_s, left_s;
-    int64_t tokens; /* seen since step 1 */
+    int64_t tokens;       /* seen since step 1 */
+    int64_t tokens_total; /* of all steps */
     bool skipped;
 };
 

@@ -343,6 +343,8 @@ MUST_USE status run_ledger_begin(struct run_ledger *run_ledger, const struct ide
 /* The line of the checkpoint at position->step, which ends `segment`. */
 MUST_USE status run_ledger_segment(struct run_ledger *run_ledger, const struct recipe *recipe,
                                    const struct checkpoint *checkpoint, struct error *error);
+/* The step up to which lines stand, at least. */
+int64_t run_ledger_step(const struct run_ledger *run_ledger, const struct recipe *recipe);
 /* The ledger must know the state in which a loaded checkpoint's segment begins. */
 MUST_USE status run_ledger_check(const struct run_ledger *run_ledger, const struct recipe *recipe,
                                  const struct segment *segment, struct error *error);
@@ -387,9 +389,10 @@ MUST_USE status clock_choose_steps(const struct run_clock *clock, struct trainer
 MUST_USE status clock_begin_steps(struct run_clock *clock, double trained_s, struct error *error);
 double clock_left_s(const struct run_clock *clock);
 /* After each step: from time to time changes how many there shall be, in the recipe in memory and
- * in the run.  reserve_s: what the end needs besides steps. */
-MUST_USE status clock_keep(bool *changed, struct run_clock *clock, int64_t step, double reserve_s,
-                           struct error *error);
+ * in the run.  Steps up to `settled` stand in the ledger and are done again as they were.
+ * reserve_s: what the end needs besides steps. */
+MUST_USE status clock_keep(bool *changed, struct run_clock *clock, int64_t step, int64_t settled,
+                           double reserve_s, struct error *error);
 
 /* ---- one step ---- */
 

@@ -72,7 +72,8 @@ static struct batch make_batch(struct data *data, int64_t vocabulary)
         data->first_key[i] = i % LENGTH < 20 ? 0 : 20; /* two documents in a row */
     }
     data->targets[3] = TARGET_NONE;
-    return (struct batch){SEQUENCES, LENGTH, data->tokens, data->targets, data->first_key, false, false};
+    return (struct batch){SEQUENCES,       LENGTH, data->tokens, data->targets,
+                          data->first_key, false,  false};
 }
 
 static double total_loss(struct training *training, const struct batch *batch)

@@ -1,5 +1,5 @@
-/* The matrix products of `rodnik bench kernels` by oneDNN, as a peer beside ours: prints a line a case,
- * "TYPE ROWSxINxOUT KIND GFLOP/s", then the geometric mean of each type.
+/* The matrix products of `rodnik bench kernels` by oneDNN, as a peer beside ours: prints a line a
+ * case, "TYPE ROWSxINxOUT KIND GFLOP/s", then the geometric mean of each type.
  * usage: onednn [f32|bf16]      ONEDNN_MAX_CPU_ISA and OMP_NUM_THREADS say how. */
 #include <math.h>
 #include <stdint.h>

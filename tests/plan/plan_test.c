@@ -258,6 +258,7 @@ static void memory_is_respected(void **state)
     machine.memory_bytes = 0.4e9;
     struct dial_candidate poor = chosen(1000, 1e12, &machine);
     assert_true(poor.parameters < rich.parameters);
+    assert_true(poor.parameters > 3000000); /* what fits, though the time would do for more */
     struct plan_cluster cluster = {
         .nodes = 1, .processes = 1, .rates = machine.rates[0], .process_bytes = 0.4e9};
     assert_true(planned(&poor.recipe, 0, &cluster).memory.total <= 0.4e9);

@@ -79,6 +79,10 @@ else failed "and the same ledger" "ledger.jsonl differs"; fi
 
 expect "other hours for a run that stands are a conflict" 1 "was begun with 0.01 hours" \
     "$rodnik" train --corpus "$work/texts" --hours 0.5 --out "$work/run"
+expect "other settings for a run that stands are a conflict" 1 "was begun with train.seed = 1" \
+    "$rodnik" train --corpus "$work/texts" --hours 0.01 --out "$work/run" --set train.seed=2
+"$rodnik" corpus build --out "$work/other" docs/style.md docs/formats.md >/dev/null 2>&1
+expect "and so is another corpus" 1 "another corpus" "$rodnik" train --corpus "$work/other" --hours 0.01 --out "$work/run"
 expect "no hours are refused" 2 "--hours" "$rodnik" train --corpus "$work/texts" --hours 0 --out "$work/x"
 expect "hours without a corpus are refused" 2 "together" "$rodnik" train --hours 1 --out "$work/x"
 expect "a recipe beside the dial is refused" 2 "recipes/tiny.ini" \

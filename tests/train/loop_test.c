@@ -482,6 +482,39 @@ static void minutes_become_steps_before_the_first_step_counts(void **state)
     place_destroy(&place);
 }
 
+/* Time, a batch that grows, a tied embedding and interruptions together. */
+static void the_recipe_alone_says_what_an_interrupted_run_by_minutes_did(void **state)
+{
+    (void)state;
+    struct place place;
+    struct error error = {0};
+    struct recipe used;
+    struct train_result result = {.interrupted = true};
+    char path[500], run[400];
+    place_create(&place);
+    make_texts(&place, 60);
+    struct recipe recipe = ramp_recipe(&place, true);
+    recipe.minutes = 0.03;
+    for (int64_t after = 3; result.interrupted; after += 20) {
+        struct counted counted = {.interrupt_after = after};
+        assert_ok(run_training(&result, place.run, &recipe, 2, &counted, &error), error);
+    }
+    snprintf(path, sizeof path, "%s/recipe.ini", place.run);
+    assert_ok(recipe_read(&used, path, &error), error);
+    memcpy(used.corpus, recipe.corpus, sizeof used.corpus);
+    memset(used.tokenizer, 0, sizeof used.tokenizer);
+    snprintf(run, sizeof run, "%s/by-steps", place.folder);
+    struct sha256 hash = trained_state(run, &used, 1);
+    assert_true(sha256_equal(&hash, &result.state));
+    assert_same_ledgers(place.run, run);
+    /* Another number of steps is another run. */
+    struct counted counted = {0};
+    used.steps += 5;
+    assert_int_equal(run_training(&result, place.run, &used, 2, &counted, &error), ERR_CONFLICT);
+    assert_non_null(strstr(error.text, "train.steps"));
+    place_destroy(&place);
+}
+
 static void ten_skipped_steps_in_a_row_stop_the_run_with_advice(void **state)
 {
     (void)state;
@@ -528,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_moved_run_goes_on),
         cmocka_unit_test(only_one_process_works_in_a_run),
         cmocka_unit_test(minutes_become_steps_before_the_first_step_counts),
+        cmocka_unit_test(the_recipe_alone_says_what_an_interrupted_run_by_minutes_did),
         cmocka_unit_test(ten_skipped_steps_in_a_row_stop_the_run_with_advice),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

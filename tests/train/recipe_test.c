@@ -79,6 +79,7 @@ static void values_that_do_not_fit_together_are_refused(void **state)
         struct error error = {0};
         struct recipe recipe = defaults();
         recipe.micro_batch = 1;
+        recipe.ramp = 0.5;
         assert_ok(config_set(&recipe, recipe_table, cases[i].key, cases[i].value, &error), error);
         if (i == 8)
             recipe.sequence = 512;
@@ -139,8 +140,13 @@ static void a_ramp_must_divide_at_its_first_stage(void **state)
     struct error error = {0};
     struct recipe recipe = defaults();
     recipe.batch_start = 4;
-    recipe.shards = 8;
+    recipe.shards = 4;
     recipe.micro_batch = 1;
+    assert_int_equal(recipe_check(&recipe, &error), ERR_USAGE);
+    assert_non_null(strstr(error.text, "train.ramp"));
+    error = (struct error){0};
+    recipe.ramp = 0.5;
+    recipe.shards = 8;
     assert_int_equal(recipe_check(&recipe, &error), ERR_USAGE);
     assert_non_null(strstr(error.text, "smallest batch"));
     recipe.shards = 2;

@@ -73,7 +73,7 @@ shell_tests() {
     make -j2 >"$logs/program.log" 2>&1 || { echo "FAILED the program does not build"; tail -20 "$logs/program.log"; failed=$((failed + 1)); return; }
     for script in tests/scripts/*_test.sh; do
         local log="$logs/$(basename "$script").log"
-        RODNIK=build/rodnik timeout 600 bash "$script" build/rodnik >"$log" 2>&1 </dev/null || echo "FAILED $script: ended with status $?" >>"$log"
+        RODNIK=build/rodnik timeout 600 bash "$script" build/rodnik >"$log" 2>&1 </dev/null || grep -q '^FAILED ' "$log" || echo "FAILED $script: ended early, see above" >>"$log"
         count "$log"
         grep -E '^FAILED |^skipped ' "$log"
         echo "$(basename "$script"): done"

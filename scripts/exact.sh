@@ -104,21 +104,30 @@ ways() {
 
 settings="--set train.shards=4 --set train.steps=12 --set train.checkpoint_every=4"
 adamw="--set optimizer.matrix_optimizer=adamw --set train.precision=f32 --set model.tied=true --set model.qk_norm=false
---set data.document_mask=false --set train.recompute=true --set train.micro_batch=1"
+--set data.document_mask=false --set train.recompute=true --set train.micro_batch=1
+--set train.batch=16 --set train.batch_start=4 --set train.ramp=0.7 --set optimizer.decay_shape=cosine"
 
 state_of() { # COMMAND...: its last line, which names the state; errors otherwise
     local last
-    last=$("$@" 2>/dev/null | tail -n 1)
+    local errors
+    errors=$(mktemp)
+    last=$("$@" 2>"$errors" | tail -n 1)
     case $last in
-    "state sha256 "*) echo "${last#state sha256 }" ;;
-    *) echo "ended with '$last'" >&2 && return 1 ;;
+    "state sha256 "*) echo "${last#state sha256 }"; rm -f "$errors" ;;
+    *) echo "ended with '$last': $(tail -n 1 "$errors")" >&2; rm -f "$errors"; return 1 ;;
     esac
+}
+
+usable() { # ISA: the program would take the next lower one without a word
+    RODNIK_ISA=$1 build/exact small 1 >/dev/null 2>&1
+    [ $? != 77 ]
 }
 
 train() { # ISA FOLDER PROGRAM KIND ARGUMENTS...
     local isa=$1 folder=$2 program=$3 kind=$4 more=""
     shift 4
     [ "$kind" = run-adamw ] && more=$adamw
+    [ -z "$isa" ] || usable "$isa" || return 77
     # shellcheck disable=SC2086
     RODNIK_ISA=$isa state_of $program train recipes/tiny.ini --out "$folder" $settings $more "$@"
 }

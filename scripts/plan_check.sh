@@ -31,12 +31,14 @@ one() { # CASE: plan, run, plan again; the plan is the mean of both, since clock
         plan=(--processes 2)
         run=(mpirun --allow-run-as-root -np 2 $mpi)
     fi
-    "$rodnik" plan recipes/124m.ini "${sets[@]}" "${plan[@]}" --json >"$work/before" 2>/dev/null || return 1
+    "$rodnik" plan recipes/124m.ini "${sets[@]}" "${plan[@]}" --json >"$work/before" 2>"$work/err" ||
+        { echo "FAILED $name: $(tail -1 "$work/err")"; failures=$((failures + 1)); return; }
     /usr/bin/time -f %M -o "$work/rss" "${run[@]}" train recipes/124m.ini "${sets[@]}" --out "$work/$name" \
         --set data.corpus=docs --set data.vocabulary=1024 --set train.steps="${STEPS:-9}" \
         --set train.validate_every=0 --set train.validate_tokens=1 >/dev/null 2>"$work/err" ||
         { echo "FAILED $name: $(tail -1 "$work/err")"; failures=$((failures + 1)); return; }
-    "$rodnik" plan recipes/124m.ini "${sets[@]}" "${plan[@]}" --json >"$work/after" 2>/dev/null
+    "$rodnik" plan recipes/124m.ini "${sets[@]}" "${plan[@]}" --json >"$work/after" 2>"$work/err" ||
+        { echo "FAILED $name: $(tail -1 "$work/err")"; failures=$((failures + 1)); return; }
     python3 - "$name" "$work" <<'P' || failures=$((failures + 1))
 import json, sys
 name, work = sys.argv[1:]

@@ -7,7 +7,7 @@ libzstd-dev libarchive-dev zlib1g-dev libutf8proc-dev libedit-dev xz-utils p7zip
 [ "${1:-build}" = check ] && packages="$packages clang libclang-rt-14-dev clang-format libcmocka-dev
 libpcre2-dev unicode-data chromium chromium-driver python3-venv zstd gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user
-libopenmpi-dev openmpi-bin"
+libopenmpi-dev openmpi-bin time"
 
 missing=""
 for package in $packages; do
@@ -22,11 +22,12 @@ fi
 root=""
 [ "$(id -u)" = 0 ] || root="sudo"
 echo "setup: installing$missing"
+log=$(mktemp)
 install() {
     $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 }
 $root apt-get update -qq || true
-install >/tmp/rodnik-setup.$$ 2>&1 || { sleep 3; $root apt-get update -qq || true
-    install >/tmp/rodnik-setup.$$ 2>&1; } || { tail -5 /tmp/rodnik-setup.$$ >&2; rm -f /tmp/rodnik-setup.$$
+install >"$log" 2>&1 || { sleep 3; $root apt-get update -qq || true
+    install >"$log" 2>&1; } || { tail -5 "$log" >&2; rm -f "$log"
     echo "setup: these packages could not be installed:$missing" >&2; exit 1; }
-rm -f /tmp/rodnik-setup.$$
+rm -f "$log"

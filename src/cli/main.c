@@ -59,8 +59,24 @@ static void hand_over(char **argv)
         execv(path, argv);
 }
 
+/* Everything but this file is built for AVX2 and fused multiply-adds. */
+static bool processor_suffices(void)
+{
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+        !__builtin_cpu_supports("bmi2")) {
+        fputs("rodnik: this processor has no AVX2 or no fused multiply-add, which are needed\n",
+              stderr);
+        return false;
+    }
+#endif
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!processor_suffices())
+        return 1;
     hand_over(argv);
     const char *name = argc > 1 ? argv[1] : "--help";
     for (size_t i = 0; i < COMMAND_COUNT; i++)

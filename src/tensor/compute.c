@@ -123,42 +123,6 @@ double compute_multiply_add_gflops(struct compute *compute, enum dtype type)
     return operations * CHUNKS / (time_monotonic_s() - start) * 1e-9;
 }
 
-struct read_job {
-    struct compute *compute;
-    const float *data;
-};
-
-enum { READ_FLOATS = 64 << 20, READ_CHUNK = 1 << 18 };
-
-static void run_read(void *context, size_t begin, size_t end, int thread)
-{
-    const struct read_job *job = context;
-    job->compute->row->sums[SUM_VALUES](job->compute->thread[thread], job->data + begin,
-                                        end - begin);
-}
-
-double compute_read_gbytes(struct compute *compute)
-{
-    ASSERT(compute);
-    struct arena *arena = NULL;
-    struct error error = {0};
-    double best = 0;
-    if (arena_create(&arena, 0, &error) != OK)
-        return 0;
-    float *data = arena_alloc(arena, READ_FLOATS, sizeof *data, &error);
-    if (data)
-        memset(data, 0, (size_t)READ_FLOATS * sizeof *data);
-    struct read_job job = {compute, data};
-    for (int i = 0; data && i < 5; i++) {
-        double start = time_monotonic_s();
-        parallel_for(compute->pool, READ_FLOATS, READ_CHUNK, run_read, &job);
-        double rate = READ_FLOATS * sizeof *data / (time_monotonic_s() - start) * 1e-9;
-        best = rate > best ? rate : best;
-    }
-    arena_destroy(arena);
-    return best;
-}
-
 /* ---- life ---- */
 
 static status take_scratch(struct compute *compute, struct error *error)

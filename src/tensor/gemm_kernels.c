@@ -3,6 +3,7 @@
 #include "tensor/tensor_internal.h"
 
 #include "tensor/vector.h"
+#include "tensor/vector_turn.h"
 
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
@@ -401,74 +402,6 @@ INLINE void store_word(uint32_t *out, size_t width, enum slot_form form, v16 x, 
     store_lanes(out + width, vfrom_bits(ishift_left(vbits(x), 16)), count);
 }
 
-#if KERNEL_ISA >= 2
-/* Rows become columns: 16 x 16 words. */
-INLINE void transpose(v16 *x)
-{
-    __m512i r[16], t[16];
-    UNROLL
-    for (int i = 0; i < 8; i++) {
-        t[2 * i] = _mm512_unpacklo_epi32(vbits(x[2 * i]), vbits(x[2 * i + 1]));
-        t[2 * i + 1] = _mm512_unpackhi_epi32(vbits(x[2 * i]), vbits(x[2 * i + 1]));
-    }
-    UNROLL
-    for (int i = 0; i < 4; i++) {
-        r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-        r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-        r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-        r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-    }
-    UNROLL
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    }
-    UNROLL
-    for (int i = 0; i < 8; i++) {
-        x[i] = vfrom_bits(_mm512_shuffle_i32x4(t[i], t[i + 8], 0x88));
-        x[i + 8] = vfrom_bits(_mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd));
-    }
-}
-#else
-INLINE void transpose8(__m256 *x)
-{
-    __m256 t[8], r[8];
-    for (int i = 0; i < 4; i++) {
-        t[2 * i] = _mm256_unpacklo_ps(x[2 * i], x[2 * i + 1]);
-        t[2 * i + 1] = _mm256_unpackhi_ps(x[2 * i], x[2 * i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
-        r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
-        r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-        r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
-    }
-    for (int i = 0; i < 4; i++) {
-        x[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
-        x[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
-    }
-}
-
-INLINE void transpose(v16 *x)
-{
-    __m256 q[4][8]; /* quadrants: rows 0-7 and 8-15 by halves */
-    for (int i = 0; i < 8; i++)
-        for (int h = 0; h < 2; h++) {
-            q[h][i] = x[i].half[h];
-            q[2 + h][i] = x[8 + i].half[h];
-        }
-    for (int k = 0; k < 4; k++)
-        transpose8(q[k]);
-    for (int i = 0; i < 8; i++)
-        for (int h = 0; h < 2; h++) {
-            x[i].half[h] = q[2 * h][i];
-            x[8 + i].half[h] = q[2 * h + 1][i];
-        }
-}
-#endif
-
 /* Depth side by side in memory: blocks of sixteen lanes by sixteen words are turned. */
 INLINE void pack_depth_column(uint32_t *out, size_t width, const struct panel_source *source,
                               enum slot_form form, size_t lane, size_t words)
@@ -481,7 +414,7 @@ INLINE void pack_depth_column(uint32_t *out, size_t width, const struct panel_so
         UNROLL
         for (size_t i = 0; i < LANES; i++)
             x[i] = lane + i < source->lanes ? load_depth(source, form, lane + i, word) : vzero();
-        transpose(x);
+        vturn(x);
         UNROLL
         for (size_t i = 0; i < LANES; i++, out += step)
             store_word(out, width, form, x[i], store);
@@ -563,7 +496,7 @@ INLINE void pack_depth_six(uint32_t *out, const struct panel_source *source, enu
             x[i] = i < width ? _mm256_loadu_ps(
                                    (const float *)(const void *)(row + i * source->stride * bytes))
                              : _mm256_setzero_ps();
-        transpose8(x);
+        turn_quadrant(x);
         for (size_t i = 0; i < 8; i++, out += step) {
             store_six(out, lower_six(form == SLOT_WIDENED ? _mm256_and_ps(x[i], high) : x[i]));
             if (form == SLOT_WIDENED)

@@ -44,8 +44,6 @@ size_t dtype_bytes(enum dtype type);
 /* Multiply-adds of all threads in registers, a few milliseconds long, in GFLOP/s; for bf16 by the
  * fastest way to the canonical result. */
 double compute_multiply_add_gflops(struct compute *compute, enum dtype type);
-/* 10^9 bytes a second that all threads read from memory; 0 if there is not enough of it. */
-double compute_read_gbytes(struct compute *compute);
 
 struct array { /* written by the operation */
     void *data;

@@ -70,6 +70,7 @@ struct engine {
     struct arena *arena;
     struct watch *watch;
     const char *advice;
+    double silence_s;
     int share_index, share_count; /* of those who may run on the same processors */
 };
 
@@ -314,20 +315,49 @@ static void come_first(void)
     (void)!pthread_setschedparam(pthread_self(), policy, &parameters);
 }
 
+/* What each can do alone. */
+static status prepare(struct engine *engine, int threading, struct error *error)
+{
+    if (threading < MPI_THREAD_FUNNELED)
+        return fail(error, ERR_IO, "MPI knows no threads");
+    for (int i = 0; i < ACTIVE_MAX && engine->count > 1; i++)
+        TRY_ALLOC(engine->active[i].received, engine->arena, BUCKET_BYTES_MAX / sizeof(float),
+                  error);
+    return watch_silence_s(&engine->silence_s, error);
+}
+
+/* Does not return when a process failed while others wait for it: the first of those that did
+ * says why. */
+static void agree(const struct engine *engine, status result, const struct error *error)
+{
+    int failed = result == OK ? engine->count : engine->rank, first = failed;
+    if (engine->count == 1)
+        return;
+    MPI_Allreduce(&failed, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+    if (first < engine->count)
+        watch_end_unstarted(first == engine->rank ? error->text : NULL);
+}
+
 static status start_mpi(struct engine *engine, struct error *error)
 {
-    int given;
-    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &given) != MPI_SUCCESS ||
-        given < MPI_THREAD_FUNNELED)
+    int threading;
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &threading) != MPI_SUCCESS)
         return fail(error, ERR_IO, "MPI does not start");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &engine->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &engine->count);
-    share_processors(engine);
-    for (int i = 0; i < ACTIVE_MAX && engine->count > 1; i++)
-        TRY_ALLOC(engine->active[i].received, engine->arena, BUCKET_BYTES_MAX / sizeof(float),
-                  error);
-    return watch_create(&engine->watch, engine->arena, engine->advice, error);
+    status result = prepare(engine, threading, error);
+    agree(engine, result, error);
+    if (result == OK) {
+        share_processors(engine);
+        result =
+            watch_create(&engine->watch, engine->arena, engine->advice, engine->silence_s, error);
+    }
+    if (result != OK && engine->count > 1)
+        watch_end_unstarted(error->text);
+    if (result != OK)
+        MPI_Finalize();
+    return result;
 }
 
 static void stop_mpi(struct engine *engine)

@@ -187,6 +187,15 @@ void watch_end_failed(struct watch *watch, const char *what)
     end_job(1);
 }
 
+void watch_end_unstarted(const char *sentence)
+{
+    if (sentence)
+        log_error("%s", sentence);
+    else
+        sleep_s(PATIENCE_S);
+    end_job(1);
+}
+
 /* ---- looking ---- */
 
 static void look_at_processes(struct watch *watch)
@@ -308,14 +317,16 @@ void watch_step(struct watch *watch)
 
 /* ---- beginning and end ---- */
 
-static status read_silence(double *out, struct error *error)
+status watch_silence_s(double *out, struct error *error)
 {
+    ASSERT(out && error);
     const char *text = getenv("RODNIK_PEER_SECONDS");
     char *end = NULL;
-    *out = text ? strtod(text, &end) : SILENCE_S;
-    if (text && (end == text || *end || !(*out >= SILENCE_MIN_S && *out <= 86400)))
+    double silence_s = text ? strtod(text, &end) : SILENCE_S;
+    if (text && (end == text || *end || !(silence_s >= SILENCE_MIN_S && silence_s <= 86400)))
         return fail(error, ERR_USAGE, "RODNIK_PEER_SECONDS is '%s', allowed are %.0f to 86400",
                     text, SILENCE_MIN_S);
+    *out = silence_s;
     return OK;
 }
 
@@ -381,19 +392,19 @@ static status learn_peers(struct watch *watch, struct arena *arena, struct error
 
 static status learn(struct watch *watch, struct arena *arena, struct error *error)
 {
-    TRY(read_silence(&watch->silence_s, error));
     TRY(learn_members(watch, arena, error));
     TRY(learn_processes(watch, arena, error));
     return learn_peers(watch, arena, error);
 }
 
-status watch_create(struct watch **out, struct arena *arena, const char *advice,
+status watch_create(struct watch **out, struct arena *arena, const char *advice, double silence_s,
                     struct error *error)
 {
-    ASSERT(out && arena && advice && error);
+    ASSERT(out && arena && advice && silence_s > 0 && error);
     struct watch *watch;
     TRY_ALLOC(watch, arena, 1, error);
     watch->advice = advice;
+    watch->silence_s = silence_s;
     MPI_Comm_rank(MPI_COMM_WORLD, &watch->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &watch->count);
     TRY(learn(watch, arena, error));

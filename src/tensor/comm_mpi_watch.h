@@ -7,10 +7,15 @@
 
 struct watch;
 
-/* All processes together, after MPI's start; lives in the arena.  advice outlives it.  ERR_USAGE
- * when RODNIK_PEER_SECONDS is no number from 2 to 86400. */
+/* How long a peer may be silent.  ERR_USAGE when RODNIK_PEER_SECONDS is no number from 2 to
+ * 86400. */
+MUST_USE status watch_silence_s(double *out, struct error *error);
+/* All processes together, after MPI's start; lives in the arena.  advice outlives it. */
 MUST_USE status watch_create(struct watch **out, struct arena *arena, const char *advice,
-                             struct error *error);
+                             double silence_s, struct error *error);
+/* Ends a job that has no watch yet: says the sentence; without one, leaves it to who has it for
+ * some seconds.  Does not return. */
+void watch_end_unstarted(const char *sentence);
 /* To be called all the time by the thread that calls MPI: sends and receives what tells that a
  * process lives.  A thread of the watch looks; when somebody is missing it says so and ends the
  * job. */

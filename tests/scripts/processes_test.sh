@@ -110,6 +110,20 @@ if many 3 recipes/tiny.ini --out "$work/three" $settings >"$work/three.out" 2>&1
 elif [ "$(grep -c "3 processes can't share train.shards = 4" "$work/three.out")" = 1 ]; then passed "3 are refused with a sentence"
 else failed "3 processes" "$(head -n 1 "$work/three.out")"; fi
 
+# A process that can't start ends those that wait for it; when all can't, one says so.
+ends_at_once() { # NAME FILE STATUS
+    if [ "$3" = 0 ] || [ "$3" = 124 ]; then failed "$1" "the job ends with status $3"
+    elif [ "$(grep -c "RODNIK_PEER_SECONDS is '1', allowed are 2 to 86400" "$2")" = 1 ]; then passed "$1"
+    else failed "$1" "$(grep -v '^$' "$2" | head -n 2 | tr '\n' ' ')"; fi
+}
+RODNIK_PEER_SECONDS=1 timeout 20 mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 \
+    "$program" train recipes/tiny.ini --out "$work/silent" >"$work/silent.out" 2>&1
+ends_at_once "a wrong RODNIK_PEER_SECONDS is refused with one sentence" "$work/silent.out" $?
+timeout 20 mpirun --allow-run-as-root --oversubscribe --bind-to none \
+    -np 1 "$program" train recipes/tiny.ini --out "$work/silent" : \
+    -np 1 env RODNIK_PEER_SECONDS=1 "$program" train recipes/tiny.ini --out "$work/silent" >"$work/silent.out" 2>&1
+ends_at_once "one process that does not start ends the other" "$work/silent.out" $?
+
 # shellcheck disable=SC2086
 many 2 recipes/tiny.ini --out "$work/killed" $settings --set train.steps=100000 --threads 1 >"$work/killed.out" 2>&1 &
 job=$!

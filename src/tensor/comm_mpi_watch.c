@@ -119,19 +119,24 @@ static _Noreturn void end_beside_a_cut(struct watch *watch)
     have_job_ended(watch);
 }
 
+/* Not when the last one is still on its way.  What fails is not told further: the peer hears
+ * nothing, and silence ends the job. */
+static void ping(struct peer *peer, enum ping what)
+{
+    int sent = 1;
+    if (MPI_Test(&peer->send, &sent, MPI_STATUS_IGNORE) != MPI_SUCCESS || !sent)
+        return;
+    peer->out = what;
+    if (MPI_Isend(&peer->out, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->send) !=
+        MPI_SUCCESS)
+        peer->send = MPI_REQUEST_NULL;
+}
+
 /* Tells everybody that this process has said why the job ends. */
 static void tell_ending(struct watch *watch)
 {
-    for (size_t i = 0; i < watch->peer_count; i++) {
-        struct peer *peer = &watch->peers[i];
-        int sent = 1;
-        if (peer->send != MPI_REQUEST_NULL)
-            MPI_Test(&peer->send, &sent, MPI_STATUS_IGNORE);
-        if (!sent)
-            continue;
-        peer->out = PING_ENDING;
-        MPI_Isend(&peer->out, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->send);
-    }
+    for (size_t i = 0; i < watch->peer_count; i++)
+        ping(&watch->peers[i], PING_ENDING);
     for (int i = 0; i < 20; i++) {
         int flag;
         MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
@@ -272,29 +277,25 @@ static void *look(void *argument)
 
 /* ---- pings, in the exchanges' thread ---- */
 
-static void listen_to(struct watch *watch, struct peer *peer)
+/* Where that fails nothing is received any more, and silence ends the job. */
+static void listen_to(struct peer *peer)
 {
-    for (;;) {
-        int heard;
-        MPI_Test(&peer->receive, &heard, MPI_STATUS_IGNORE);
-        if (!heard)
+    if (MPI_Irecv(&peer->in, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->receive) !=
+        MPI_SUCCESS)
+        peer->receive = MPI_REQUEST_NULL;
+}
+
+static void hear(struct watch *watch, struct peer *peer)
+{
+    while (peer->receive != MPI_REQUEST_NULL) {
+        int heard = 0;
+        if (MPI_Test(&peer->receive, &heard, MPI_STATUS_IGNORE) != MPI_SUCCESS || !heard)
             return;
         atomic_store(&peer->heard_s, time_monotonic_s());
         if (peer->in == PING_ENDING)
             atomic_store(&watch->ending, true);
-        MPI_Irecv(&peer->in, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->receive);
+        listen_to(peer);
     }
-}
-
-static void ping(struct peer *peer)
-{
-    int sent = 1;
-    if (peer->send != MPI_REQUEST_NULL)
-        MPI_Test(&peer->send, &sent, MPI_STATUS_IGNORE);
-    if (!sent)
-        return;
-    peer->out = PING_ALIVE;
-    MPI_Isend(&peer->out, 1, MPI_BYTE, peer->rank, TAG_PING, MPI_COMM_WORLD, &peer->send);
 }
 
 void watch_step(struct watch *watch)
@@ -305,14 +306,14 @@ void watch_step(struct watch *watch)
         return;
     watch->stepped_s = now;
     for (size_t i = 0; i < watch->peer_count; i++)
-        listen_to(watch, &watch->peers[i]);
+        hear(watch, &watch->peers[i]);
     if (atomic_load(&watch->abort))
         watch_end_told(watch, 1);
     if (now - watch->pinged_s < PING_EVERY_S)
         return;
     watch->pinged_s = now;
     for (size_t i = 0; i < watch->peer_count; i++)
-        ping(&watch->peers[i]);
+        ping(&watch->peers[i], PING_ALIVE);
 }
 
 /* ---- beginning and end ---- */
@@ -385,7 +386,7 @@ static status learn_peers(struct watch *watch, struct arena *arena, struct error
         peer->rank = rank;
         peer->send = MPI_REQUEST_NULL;
         atomic_store(&peer->heard_s, now);
-        MPI_Irecv(&peer->in, 1, MPI_BYTE, rank, TAG_PING, MPI_COMM_WORLD, &peer->receive);
+        listen_to(peer);
     }
     return OK;
 }
@@ -417,10 +418,9 @@ status watch_create(struct watch **out, struct arena *arena, const char *advice,
 void watch_close(struct watch *watch)
 {
     ASSERT(watch);
-    MPI_Request all;
+    MPI_Request all = MPI_REQUEST_NULL;
     MPI_Ibarrier(MPI_COMM_WORLD, &all); /* who is still at work is still watched over */
-    for (int passed = 0; !passed;) {
-        MPI_Test(&all, &passed, MPI_STATUS_IGNORE);
+    for (int passed = 0; MPI_Test(&all, &passed, MPI_STATUS_IGNORE) == MPI_SUCCESS && !passed;) {
         watch_step(watch);
         sleep_s(50e-6);
     }
@@ -430,7 +430,8 @@ void watch_close(struct watch *watch)
     for (size_t i = 0; i < watch->peer_count; i++) {
         struct peer *peer = &watch->peers[i];
         MPI_Wait(&peer->send, MPI_STATUS_IGNORE);
-        MPI_Cancel(&peer->receive);
+        if (peer->receive != MPI_REQUEST_NULL)
+            MPI_Cancel(&peer->receive);
         MPI_Wait(&peer->receive, MPI_STATUS_IGNORE);
     }
     for (int i = 0; i <= watch->local_count; i++)

@@ -124,6 +124,28 @@ timeout 20 mpirun --allow-run-as-root --oversubscribe --bind-to none \
     -np 1 env RODNIK_PEER_SECONDS=1 "$program" train recipes/tiny.ini --out "$work/silent" >"$work/silent.out" 2>&1
 ends_at_once "one process that does not start ends the other" "$work/silent.out" $?
 
+# Where MPI takes no more receives for signs of life, the others count as silent.
+cat >"$work/deaf.c" <<'END'
+#include <mpi.h>
+int MPI_Irecv(void *data, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm, MPI_Request *request)
+{
+    if (tag == 1) { /* a sign of life */
+        *request = MPI_REQUEST_NULL;
+        return MPI_ERR_OTHER;
+    }
+    return PMPI_Irecv(data, count, type, from, tag, comm, request);
+}
+END
+mpicc -shared -fPIC -o "$work/deaf.so" "$work/deaf.c"
+# shellcheck disable=SC2086
+RODNIK_PEER_SECONDS=2 timeout 20 mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 \
+    env LD_PRELOAD="$work/deaf.so" "$program" train recipes/tiny.ini --out "$work/deaf" $settings \
+    --set train.steps=100000 --threads 1 >"$work/deaf.out" 2>&1
+ended=$?
+if [ $ended != 0 ] && [ $ended != 124 ] && [ "$(grep -c "has heard nothing from process" "$work/deaf.out")" = 1 ]; then
+    passed "receives that fail end the job"
+else failed "receives that fail" "the job ends with status $ended: $(tail -n 1 "$work/deaf.out")"; fi
+
 # shellcheck disable=SC2086
 many 2 recipes/tiny.ini --out "$work/killed" $settings --set train.steps=100000 --threads 1 >"$work/killed.out" 2>&1 &
 job=$!

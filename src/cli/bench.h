@@ -20,7 +20,9 @@ struct bench_kernels {
 MUST_USE status bench_kernels(const struct bench_kernels *bench, struct error *error);
 /* A step of AdamW beside the memory's speed. */
 MUST_USE status bench_optimizer(bool json, int threads, struct error *error);
-/* Training and decoding beside busy processes of normal priority. */
-MUST_USE status bench_fair(bool json, int threads, struct error *error);
+struct bench_train;
+/* Training and decoding beside busy processes of normal priority.  Uses json, threads and comm; of
+ * more than one process ERR_USAGE. */
+MUST_USE status bench_fair(const struct bench_train *bench, struct error *error);
 
 #endif

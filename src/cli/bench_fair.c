@@ -154,41 +154,39 @@ static status open_session(struct session **out, struct model *model, struct are
     return session_create(out, engine, CONTEXT, error);
 }
 
-static status bench_works(const struct neighbours *neighbours, struct compute *compute, bool json,
-                          struct arena *arena, struct error *error)
+static status bench_works(const struct neighbours *neighbours, const struct bench_train *bench,
+                          struct compute *compute, struct arena *arena, struct error *error)
 {
-    struct bench_train settings = {
-        .shape = "14m", .batch = 4, .sequence = CONTEXT, .optimizer = "adamw"};
+    const struct bench_train settings = {
+        .shape = "14m", .batch = 4, .sequence = CONTEXT, .optimizer = "adamw", .comm = bench->comm};
     struct bench_stage stage;
     struct session *session;
-    TRY(comm_start(&settings.comm, "a benchmark keeps nothing", error));
-    if (comm_count(settings.comm) > 1)
-        return fail(error, ERR_USAGE, "%d processes were started, this benchmark is for one",
-                    comm_count(settings.comm));
     TRY(bench_stage_create(&stage, &settings, compute, arena, error));
     int threads = compute_threads(compute);
     measure(&(struct work){"training 14m 4x256", "tokens/s", &stage, train_once}, neighbours,
-            threads, json);
+            threads, bench->json);
     TRY(open_session(&session, stage.model, arena, error));
     measure(&(struct work){"decoding 14m", "tokens/s", session, decode_once}, neighbours, threads,
-            json);
+            bench->json);
     session_destroy(session);
-    comm_stop(settings.comm);
     return OK;
 }
 
-status bench_fair(bool json, int threads, struct error *error)
+status bench_fair(const struct bench_train *bench, struct error *error)
 {
-    ASSERT(error);
+    ASSERT(bench && bench->comm && error);
     struct neighbours neighbours;
     struct compute *compute = NULL;
     struct arena *arena = NULL;
+    if (comm_count(bench->comm) > 1)
+        return fail(error, ERR_USAGE, "%d processes were started, this benchmark is for one",
+                    comm_count(bench->comm));
     TRY(neighbours_start(&neighbours, error));
-    status result = compute_create(&compute, threads, error);
+    status result = compute_create(&compute, bench->threads, error);
     if (result == OK)
         result = arena_create(&arena, 0, error);
     if (result == OK)
-        result = bench_works(&neighbours, compute, json, arena, error);
+        result = bench_works(&neighbours, bench, compute, arena, error);
     arena_destroy(arena);
     compute_destroy(compute);
     neighbours_end(&neighbours);

@@ -9,11 +9,12 @@
 #include "cli/bench_train.h"
 
 /* Processes that mpirun started share the batch. */
-static int run_train(struct bench_train *train, struct error *error)
+static int run_train(status (*bench)(const struct bench_train *, struct error *),
+                     struct bench_train *train, struct error *error)
 {
     if (comm_start(&train->comm, "a benchmark keeps nothing", error) != OK)
         return cli_fail("bench", error);
-    int exit_status = bench_train(train, error) == OK ? 0 : cli_fail("bench", error);
+    int exit_status = bench(train, error) == OK ? 0 : cli_fail("bench", error);
     if (exit_status)
         comm_abort(train->comm, exit_status);
     comm_stop(train->comm);
@@ -64,11 +65,11 @@ int command_bench(int argc, char **argv)
     if (strcmp(what, "kernels") == 0)
         (void)!bench_kernels(&(struct bench_kernels){train.threads, train.json, only}, &error);
     else if (strcmp(what, "train") == 0)
-        return run_train(&train, &error);
+        return run_train(bench_train, &train, &error);
     else if (strcmp(what, "optimizer") == 0)
         (void)!bench_optimizer(train.json, train.threads, &error);
     else if (strcmp(what, "fair") == 0)
-        (void)!bench_fair(train.json, train.threads, &error);
+        return run_train(bench_fair, &train, &error);
     else
         (void)!fail(&error, ERR_USAGE,
                     "the benchmark is '%s', allowed are kernels, train, optimizer and fair", what);

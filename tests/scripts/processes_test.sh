@@ -110,6 +110,13 @@ if many 3 recipes/tiny.ini --out "$work/three" $settings >"$work/three.out" 2>&1
 elif [ "$(grep -c "3 processes can't share train.shards = 4" "$work/three.out")" = 1 ]; then passed "3 are refused with a sentence"
 else failed "3 processes" "$(head -n 1 "$work/three.out")"; fi
 
+timeout 20 mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 "$program" bench fair >"$work/fair.out" 2>&1
+ended=$?
+if [ $ended != 0 ] && [ $ended != 124 ] && grep -q "2 processes were started, this benchmark is for one" "$work/fair.out" &&
+    grep -q "MPI_ABORT was invoked" "$work/fair.out"; then
+    passed "a benchmark for one process refuses two"
+else failed "a benchmark for one process" "with two it ends with status $ended: $(head -n 1 "$work/fair.out")"; fi
+
 # A process that can't start ends those that wait for it; when all can't, one says so.
 ends_at_once() { # NAME FILE STATUS
     if [ "$3" = 0 ] || [ "$3" = 124 ]; then failed "$1" "the job ends with status $3"

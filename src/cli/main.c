@@ -13,20 +13,23 @@ struct command {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *help;
+    bool together; /* processes that a launcher started may share its work */
 };
 
 static const struct command commands[] = {
-    {"demo", command_demo, "the whole way on a default corpus, ending in a served page"},
-    {"corpus", command_corpus, "read texts, clean them, drop duplicates; documents and manifest"},
-    {"tokenizer", command_tokenizer, "train, show and apply a byte-level BPE tokenizer"},
-    {"train", command_train, "grow a model from random weights; resumes by itself"},
-    {"plan", command_plan, "memory, time and cost of a run, and what limits, before it is begun"},
-    {"eval", command_eval, "bits per byte on held-out documents beside xz and PPMd"},
-    {"generate", command_generate, "continue a text"},
-    {"chat", command_chat, "talk to a model on the terminal"},
-    {"serve", command_serve, "serve a model: OpenAI's protocol and a web page"},
-    {"report", command_report, "one HTML file: curves, samples, corpus, hashes"},
-    {"bench", command_bench, "speed beside the limits of this machine"},
+    {"demo", command_demo, "the whole way on a default corpus, ending in a served page", false},
+    {"corpus", command_corpus, "read texts, clean them, drop duplicates; documents and manifest",
+     false},
+    {"tokenizer", command_tokenizer, "train, show and apply a byte-level BPE tokenizer", false},
+    {"train", command_train, "grow a model from random weights; resumes by itself", true},
+    {"plan", command_plan, "memory, time and cost of a run, and what limits, before it is begun",
+     false},
+    {"eval", command_eval, "bits per byte on held-out documents beside xz and PPMd", false},
+    {"generate", command_generate, "continue a text", false},
+    {"chat", command_chat, "talk to a model on the terminal", false},
+    {"serve", command_serve, "serve a model: OpenAI's protocol and a web page", false},
+    {"report", command_report, "one HTML file: curves, samples, corpus, hashes", false},
+    {"bench", command_bench, "speed beside the limits of this machine", true},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -77,11 +80,14 @@ int main(int argc, char **argv)
 {
     if (!processor_suffices())
         return 1;
-    hand_over(argv);
     const char *name = argc > 1 ? argv[1] : "--help";
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) != 0)
+            continue;
+        if (commands[i].together)
+            hand_over(argv);
+        return commands[i].run(argc - 1, argv + 1);
+    }
     if (strcmp(name, "--version") == 0) {
         printf("rodnik %s (%s)\n", RODNIK_VERSION, RODNIK_COMMIT);
         return 0;

@@ -30,7 +30,9 @@ int comm_launched(void)
         if (text)
             return atoi(text);
     }
-    return 1;
+    /* srun with PMIx gives a rank only; without a rank the tasks of a step are each their own. */
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
+    return tasks && (getenv("PMIX_RANK") || getenv("PMI_RANK")) ? atoi(tasks) : 1;
 }
 
 void comm_stop(const struct comm *comm)

@@ -60,6 +60,26 @@ if grep -q "2 processes were started together.*MPI=1" "$work/alone.err" && [ ! -
     passed "without it a sentence says how to build it"
 else failed "without it a sentence says how to build it" "$(head -n 1 "$work/alone.err")"; fi
 
+# It hands over where a launcher says that there are several, and only to train or bench.
+mkdir -p "$work/pair/variants/mpi"
+cp "$rodnik" "$work/pair/rodnik"
+printf '#!/bin/sh\necho handed over\n' >"$work/pair/variants/mpi/rodnik"
+chmod +x "$work/pair/variants/mpi/rodnik"
+hands_over() { # NAME EXPECTED COMMAND VARIABLES...
+    name=$1 expected=$2 command=$3
+    shift 3
+    case $(env "$@" "$work/pair/rodnik" "$command" --help 2>&1) in
+    "handed over") got=yes ;;
+    *) got=no ;;
+    esac
+    if [ $got = "$expected" ]; then passed "$name"; else failed "$name" "handed over: $got"; fi
+}
+hands_over "Open MPI's variables hand over" yes train OMPI_COMM_WORLD_SIZE=2
+hands_over "those of Slurm with PMIx too" yes bench SLURM_STEP_NUM_TASKS=2 PMIX_RANK=1
+hands_over "Slurm's tasks without PMI are each their own" no train SLURM_STEP_NUM_TASKS=2
+hands_over "one task of Slurm trains alone" no train SLURM_STEP_NUM_TASKS=1 PMIX_RANK=0
+hands_over "other commands just run" no eval OMPI_COMM_WORLD_SIZE=2
+
 # The other kinds of weights and optimizer; with the large vocabulary AdamW's weights are cut.
 kinds() { # NAME SETTINGS...
     name=$1

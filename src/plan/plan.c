@@ -2,13 +2,11 @@
 
 #include <math.h>
 
+#include "tensor/comm_plan.h"
+
 /* Code, libraries, thread stacks and the packed panels of products: peak memory of a run of
  * recipes/tiny.ini on two threads. */
 static const double PROGRAM_BYTES = 24e6;
-/* Optimizer state and gradients travel in pieces of this size. */
-static const double BUCKET_BYTES = 8 << 20;
-/* One that is sent and one that is received. */
-static const double EXCHANGE_BUCKETS = 2;
 /* The backward pass is two thirds of a micro-batch's time. */
 static const double BACKWARD_SHARE = 2.0 / 3;
 
@@ -121,7 +119,7 @@ static struct plan_memory memory_of(const struct recipe *recipe, const struct sh
         .weights = F32 * totals->weights,
         .copy = in->half ? BF16 * totals->weights : 0,
         .gradients = F32 * totals->weights * levels,
-        .exchange = in->processes > 1 ? EXCHANGE_BUCKETS * BUCKET_BYTES : 0,
+        .exchange = in->processes > 1 ? (double)EXCHANGES_MAX * BUCKET_BYTES_MAX : 0,
         .moments = F32 * (totals->weights + totals->adamw_weights) / in->processes,
         .scratch = totals->muon_scratch,
         .activations = (double)training_bytes(&model, &training) - logits,
@@ -171,7 +169,7 @@ static double optimizer_bytes(const struct shape *in, const struct totals *total
 
 static double buckets_of(double bytes)
 {
-    return ceil(bytes / BUCKET_BYTES);
+    return ceil(bytes / BUCKET_BYTES_MAX);
 }
 
 static void add_network(struct plan_time *time, const struct shape *in,

@@ -30,7 +30,7 @@ struct plan_memory {
     double weights;     /* f32 */
     double copy;        /* bf16, for products */
     double gradients;   /* f32, one buffer a level of the tree of shards */
-    double exchange;    /* what arrives from other processes */
+    double exchange;    /* buckets that arrive from other processes */
     double moments;     /* first and second, the part this process keeps */
     double scratch;     /* Muon's */
     double activations; /* of a micro-batch, kept or recomputed, and the way back's scratch */

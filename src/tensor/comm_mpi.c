@@ -17,7 +17,6 @@
 #include "tensor/tensor_internal.h"
 
 enum {
-    ACTIVE_MAX = 4,       /* exchanges under way at once */
     QUEUE_MAX = 256,      /* handed over and not begun; a power of two */
     TAG_JOB = 16,         /* and above: one tag for each job under way */
     TAG_COUNT = 1 << 14,  /* of these */
@@ -65,7 +64,7 @@ struct engine {
     status result;    /* of starting */
     struct error error;
     /* the thread's */
-    struct active active[ACTIVE_MAX];
+    struct active active[EXCHANGES_MAX];
     double progress_s;
     struct arena *arena;
     struct watch *watch;
@@ -238,7 +237,7 @@ static void take_job(struct engine *engine, struct active *active)
 static bool work(struct engine *engine)
 {
     bool busy = false;
-    for (int i = 0; i < ACTIVE_MAX; i++) {
+    for (int i = 0; i < EXCHANGES_MAX; i++) {
         if (engine->active[i].busy)
             advance(engine, &engine->active[i]);
         if (!engine->active[i].busy)
@@ -320,7 +319,7 @@ static status prepare(struct engine *engine, int threading, struct error *error)
 {
     if (threading < MPI_THREAD_FUNNELED)
         return fail(error, ERR_IO, "MPI knows no threads");
-    for (int i = 0; i < ACTIVE_MAX && engine->count > 1; i++)
+    for (int i = 0; i < EXCHANGES_MAX && engine->count > 1; i++)
         TRY_ALLOC(engine->active[i].received, engine->arena, BUCKET_BYTES_MAX / sizeof(float),
                   error);
     return watch_silence_s(&engine->silence_s, error);

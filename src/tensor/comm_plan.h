@@ -15,7 +15,8 @@ enum exchange { EXCHANGE_SUM, EXCHANGE_SHARE };
 
 enum {
     BUCKET_BYTES_MAX = 8 << 20, /* exchanged as one */
-    BUCKET_PARTS_MAX = 64
+    BUCKET_PARTS_MAX = 64,
+    EXCHANGES_MAX = 4 /* under way at once, each with memory for a bucket that arrives */
 };
 
 /* The end of the bucket that begins at `begin`; <= end. */

@@ -88,6 +88,7 @@ static void parts_add_up(void **state)
     near(time->rows + time->parameters, time->memory, 1e-12);
     near(time->reduce + time->gather - time->hidden, time->network, 1e-12);
     near(time->arithmetic + time->memory + time->network, time->step, 1e-12);
+    assert_true(memory->exchange == 4.0 * (8 << 20));
     assert_int_equal(plan.steps, 489); /* of 2,048 tokens */
     near(plan.run_s, 489 * time->step, 1e-12);
     near(plan.cost, plan.run_s / 3600 * 4 * 2, 1e-12);
@@ -107,6 +108,7 @@ static void a_step_is_what_one_computes_by_hand(void **state)
     assert_true(plan.time.muon == 0 && plan.time.network == 0);
     /* norm 4, seven sums 84, AdamW 30 bytes */
     near(plan.time.parameters, weights * (4 + 84 + 30) / 5e10, 1e-12);
+    assert_true(plan.memory.exchange == 0);
     assert_int_equal(plan.steps, 10);
     near(plan.checkpoint_bytes, weights * 12, 1e-12);
 }

@@ -154,6 +154,17 @@ static status read_run(struct recipe *out, const struct train_dial *dial, struct
     return OK;
 }
 
+/* Each process gets a shard, so before any work is done. */
+static status check_processes(const struct comm *comm, struct error *error)
+{
+    int processes = comm_count(comm);
+    if ((processes & (processes - 1)) == 0)
+        return OK;
+    return fail(error, ERR_USAGE,
+                "%d processes can't share what --hours chooses; allowed are powers of two",
+                processes);
+}
+
 static status measure(struct dial_machine *out, const struct train_dial *dial, struct error *error)
 {
     double wanted_s = MEASURE_SHARE * dial->hours * 3600;
@@ -162,7 +173,7 @@ static status measure(struct dial_machine *out, const struct train_dial *dial, s
                      error));
     out->processes = comm_count(dial->comm);
     out->memory_bytes = MEMORY_SHARE * (double)sysconf(_SC_PHYS_PAGES) *
-                        (double)sysconf(_SC_PAGESIZE) / (double)out->processes;
+                        (double)sysconf(_SC_PAGESIZE) / comm_local(dial->comm);
     return OK;
 }
 
@@ -178,6 +189,7 @@ status train_dial(struct recipe *out, const struct train_dial *dial, struct erro
     TRY(check_run(&stands, dial, error));
     if (stands)
         return read_run(out, dial, error);
+    TRY(check_processes(dial->comm, error));
     TRY(find_corpus(corpus, &question.text_bytes, dial, error));
     TRY(measure(&machine, dial, error));
     double used_s = time_monotonic_s() - dial->started_s;

@@ -27,6 +27,7 @@ int comm_launched(void);
 
 int comm_rank(const struct comm *comm);  /* 0: the one that leads */
 int comm_count(const struct comm *comm); /* of all processes */
+int comm_local(const struct comm *comm); /* of those on this machine, this one too */
 
 /* Who owns what of an array: part p is its items [start[p], start[p + 1]). */
 struct comm_map {

@@ -70,6 +70,7 @@ struct engine {
     struct watch *watch;
     const char *advice;
     double silence_s;
+    int local_count;              /* of this machine */
     int share_index, share_count; /* of those who may run on the same processors */
 };
 
@@ -278,15 +279,16 @@ static bool rest(struct engine *engine, bool busy)
     return !stop;
 }
 
-/* Those who may run on the same processors share them. */
+/* Those of this machine who may run on the same processors share them. */
 static void share_processors(struct engine *engine)
 {
     MPI_Comm machine;
     cpu_set_t own;
-    int rank, count;
+    int rank, count = 1;
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
     MPI_Comm_rank(machine, &rank);
     MPI_Comm_size(machine, &count);
+    engine->local_count = count;
     CPU_ZERO(&own);
     sched_getaffinity(0, sizeof own, &own);
     for (int i = 0; i < count; i++) {
@@ -486,6 +488,11 @@ int comm_rank(const struct comm *comm)
 int comm_count(const struct comm *comm)
 {
     return comm->engine->count;
+}
+
+int comm_local(const struct comm *comm)
+{
+    return comm->engine->local_count;
 }
 
 static void hand_over(struct engine *engine, const struct job *job)

@@ -58,6 +58,12 @@ int comm_count(const struct comm *comm)
     return 1;
 }
 
+int comm_local(const struct comm *comm)
+{
+    (void)comm;
+    return 1;
+}
+
 void comm_sum_begin(const struct comm *comm, const struct comm_map *map,
                     const struct compute *compute, float *data, size_t begin, size_t end)
 {

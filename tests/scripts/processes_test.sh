@@ -130,6 +130,11 @@ if many 3 recipes/tiny.ini --out "$work/three" $settings >"$work/three.out" 2>&1
 elif [ "$(grep -c "3 processes can't share train.shards = 4" "$work/three.out")" = 1 ]; then passed "3 are refused with a sentence"
 else failed "3 processes" "$(head -n 1 "$work/three.out")"; fi
 
+if many 3 --corpus docs --hours 0.01 --out "$work/hours" >"$work/hours.out" 2>&1; then failed "3 for --hours" "were accepted"
+elif [ "$(grep -c "3 processes can't share what --hours chooses" "$work/hours.out")" = 1 ] && [ ! -e "$work/hours" ]; then
+    passed "3 are refused before --hours measures"
+else failed "3 for --hours" "$(head -n 1 "$work/hours.out")"; fi
+
 timeout 20 mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 "$program" bench fair >"$work/fair.out" 2>&1
 ended=$?
 if [ $ended != 0 ] && [ $ended != 124 ] && grep -q "2 processes were started, this benchmark is for one" "$work/fair.out" &&

@@ -14,9 +14,8 @@ struct train_dial {
     const struct comm *comm;
 };
 
-/* The recipe to begin with; texts may have been built into RUN/corpus.  Of a run that stands its own
- * recipe with the corpus named now (ERR_CONFLICT when it was begun with other hours). */
-MUST_USE status train_dial(struct recipe *out, const struct train_dial *dial,
-                           struct error *error);
+/* The recipe to begin with; texts may have been built into RUN/corpus.  Of a run that stands its
+ * own recipe with the corpus named now (ERR_CONFLICT when it was begun with other hours). */
+MUST_USE status train_dial(struct recipe *out, const struct train_dial *dial, struct error *error);
 
 #endif

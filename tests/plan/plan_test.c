@@ -230,7 +230,7 @@ static void more_hours_never_choose_a_smaller_model(void **state)
             struct dial_candidate candidate = chosen(hours, texts[t], &machine);
             assert_true(candidate.parameters >= before);
             /* The smallest stands in where there is no text for any. */
-            assert_true(candidate.parameters < 1e6 ||
+            assert_true((double)candidate.parameters < 1e6 ||
                         candidate.tokens <= 40.0 * (double)candidate.parameters);
             before = candidate.parameters;
         }
@@ -260,7 +260,8 @@ static void memory_is_respected(void **state)
     machine.memory_bytes = 0.4e9;
     struct dial_candidate poor = chosen(1000, 1e12, &machine);
     assert_true(poor.parameters < rich.parameters);
-    assert_true(poor.parameters > 3000000); /* what fits, though the time would do for more */
+    assert_true(poor.parameters >
+                (size_t)3000000); /* what fits, though the time would do for more */
     struct plan_cluster cluster = {
         .nodes = 1, .processes = 1, .rates = machine.rates[0], .process_bytes = 0.4e9};
     assert_true(planned(&poor.recipe, 0, &cluster).memory.total <= 0.4e9);

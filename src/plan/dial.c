@@ -82,8 +82,7 @@ static void set_shape(struct recipe *recipe, size_t index)
 static void set_optimizer(struct recipe *recipe)
 {
     recipe->matrix_optimizer = MATRIX_MUON;
-    recipe->learning_rate = 0.02;
-    recipe->embedding_rate = 0.01;
+    recipe->learning_rate = recipe->embedding_rate = 0.005;
     recipe->head_rate = recipe->vector_rate = 0.005;
     recipe->warmup = 0.02;
     recipe->decay = 0.6;

@@ -8,7 +8,8 @@
 #include "base/arena.h"
 #include "base/file.h"
 
-enum { CONFIG_FILE_BYTES_MAX = 1 << 20 };
+/* inih reads no longer lines (INI_MAX_LINE), so none are written. */
+enum { CONFIG_FILE_BYTES_MAX = 1 << 20, LINE_BYTES_MAX = 199 };
 
 static void *field(void *settings, const struct config_key *key)
 {
@@ -310,6 +311,10 @@ status config_write(struct buffer *out, const void *settings, struct config_tabl
         if (new_section(table, i))
             TRY(buffer_format(out, error, "%s[%s]\n", i ? "\n" : "", table.keys[i].section));
         format_value(value, sizeof value, settings, &table.keys[i]);
+        size_t len = strlen(table.keys[i].name) + strlen(" = ") + strlen(value);
+        if (len > LINE_BYTES_MAX)
+            return fail(error, ERR_LIMIT, "%s.%s is '%s', too long for a line of %d bytes",
+                        table.keys[i].section, table.keys[i].name, value, LINE_BYTES_MAX);
         TRY(buffer_format(out, error, "%s = %s\n", table.keys[i].name, value));
     }
     return OK;

@@ -37,7 +37,8 @@ MUST_USE status config_parse(void *settings, struct config_table table, struct v
 /* Sets one key from "section.name" and text, as an override on the command line does. */
 MUST_USE status config_set(void *settings, struct config_table table, const char *key,
                            const char *value, struct error *error);
-/* Writes all keys with their values (doubles so that they read back to the same bits). */
+/* Writes all keys with their values (doubles so that they read back to the same bits).  ERR_LIMIT:
+ * a value is too long to be read again (199 bytes with its key). */
 MUST_USE status config_write(struct buffer *out, const void *settings, struct config_table table,
                              struct error *error);
 /* One line a key: name, default, range, unit, help. */

@@ -118,6 +118,14 @@ static status build_corpus(struct preparation *work, const char *out, struct err
     return corpus_build(&counts, &job, error);
 }
 
+static status keep_path(char out[CONFIG_STRING_BYTES], const char *path, struct error *error)
+{
+    if (snprintf(out, CONFIG_STRING_BYTES, "%s", path) < CONFIG_STRING_BYTES)
+        return OK;
+    return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", path,
+                CONFIG_STRING_BYTES - 1);
+}
+
 /* A folder without a manifest is texts: the corpus is built from it into the run. */
 static status need_corpus(struct preparation *work, struct error *error)
 {
@@ -129,11 +137,10 @@ static status need_corpus(struct preparation *work, struct error *error)
     if (!has_file(recipe->corpus, "manifest.json")) {
         char built[PATH_BYTES];
         TRY(path_join(built, sizeof built, work->run->path, "corpus", error));
-        if (strlen(built) >= CONFIG_STRING_BYTES)
-            return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", built,
-                        CONFIG_STRING_BYTES - 1);
+        char kept[CONFIG_STRING_BYTES];
+        TRY(keep_path(kept, built, error)); /* before the work */
         TRY(build_corpus(work, built, error));
-        snprintf(recipe->corpus, sizeof recipe->corpus, "%s", built);
+        memcpy(recipe->corpus, kept, sizeof kept);
     }
     return corpus_open(&work->corpus, recipe->corpus, work->arena, error);
 }
@@ -200,10 +207,7 @@ static status need_tokenizer(struct preparation *work, struct error *error)
     }
     TRY(tokenizer_load(&work->tokenizer, path, work->arena, error));
     TRY(sha256_of_file(&run->identity.tokenizer, path, error));
-    if (strlen(path) >= CONFIG_STRING_BYTES)
-        return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", path,
-                    CONFIG_STRING_BYTES - 1);
-    snprintf(run->recipe.tokenizer, sizeof run->recipe.tokenizer, "%s", path);
+    TRY(keep_path(run->recipe.tokenizer, path, error));
     int64_t vocabulary = tokenizer_vocabulary(work->tokenizer);
     if (!run->recipe.model.vocabulary)
         run->recipe.model.vocabulary = vocabulary;

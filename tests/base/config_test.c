@@ -93,6 +93,22 @@ static void what_is_written_reads_back_to_the_same_bits(void **state)
     assert_int_equal(settings.steps, again.steps);
     assert_true(settings.tied == again.tied && settings.optimizer == again.optimizer);
     assert_string_equal(settings.corpus, again.corpus);
+    /* The longest path that is written can be read; longer ones are refused, not written. */
+    size_t written = 0;
+    for (size_t len = 150; len < sizeof settings.corpus; len++) {
+        memset(settings.corpus, 'x', len);
+        settings.corpus[len] = 0;
+        buffer_clear(&text);
+        error = (struct error){0};
+        if (config_write(&text, &settings, table, &error) != OK)
+            break;
+        assert_ok(config_parse(&again, table, (struct view){text.data, text.len}, "y.ini", &error),
+                  error);
+        assert_string_equal(settings.corpus, again.corpus);
+        written = len;
+    }
+    assert_in_range(written, 180, 199);
+    assert_int_equal(error.code, ERR_LIMIT);
     buffer_destroy(&text);
 }
 

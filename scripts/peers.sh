@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
-dpkg -s libdnnl-dev >/dev/null 2>&1 || { echo "installing libdnnl-dev"; apt-get install -y -qq libdnnl-dev >/dev/null; }
+dpkg -s libdnnl-dev >/dev/null 2>&1 || { echo "installing libdnnl-dev"; $([ "$(id -u)" = 0 ] || echo sudo) apt-get install -y -qq libdnnl-dev >/dev/null; }
 mkdir -p build/peers
 gcc -O2 tests/peers/onednn.c -o build/peers/onednn -ldnnl -lm
 ours() { build/rodnik bench kernels --only "$1 " --json | tail -1 | sed -E 's/.*"value": ([0-9.]+).*"limit": ([0-9.]+).*"fraction": ([0-9.]+).*/\1 GFLOP\/s, \3 of \2/'; }

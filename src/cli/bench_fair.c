@@ -44,7 +44,7 @@ static void neighbours_end(const struct neighbours *neighbours)
         waitpid(neighbours->process[i], NULL, 0);
 }
 
-/* Started before there are threads, and halted until they are wanted. */
+/* Started before the threads that compute, and halted until they are wanted. */
 static status neighbours_start(struct neighbours *out, struct error *error)
 {
     pid_t parent = getpid();

@@ -108,8 +108,9 @@ static struct bench_row bench_product(struct compute *compute, const struct prod
                               .fraction = bench_median(fraction, RUNS)};
 }
 
-static void bench_type(struct compute *compute, const struct operands *in,
-                       const struct bench_kernels *bench)
+/* How many cases there were. */
+static int bench_type(struct compute *compute, const struct operands *in,
+                      const struct bench_kernels *bench)
 {
     const char *type = in->type == DTYPE_BF16 ? "bf16" : "f32";
     double log_value = 0, log_limit = 0, log_fraction = 0;
@@ -131,7 +132,7 @@ static void bench_type(struct compute *compute, const struct operands *in,
             log_fraction += log(row.fraction);
         }
     if (!count)
-        return;
+        return 0;
     snprintf(name, sizeof name, "%s geometric mean of %d", type, count);
     struct bench_row mean = {.bench = "kernels",
                              .name = name,
@@ -140,6 +141,7 @@ static void bench_type(struct compute *compute, const struct operands *in,
                              .limit = exp(log_limit / count),
                              .fraction = exp(log_fraction / count)};
     bench_print(&mean, bench->json);
+    return count;
 }
 
 static void fill(struct operands *f32, struct operands *bf16)
@@ -171,8 +173,13 @@ static status bench_with(struct compute *compute, struct arena *arena,
     }
     bf16.out = f32.out;
     fill(&f32, &bf16);
-    bench_type(compute, &f32, bench);
-    bench_type(compute, &bf16, bench);
+    int cases = bench_type(compute, &f32, bench);
+    cases += bench_type(compute, &bf16, bench);
+    if (!cases)
+        return fail(error, ERR_USAGE,
+                    "--only is '%s', which no case's name holds; they are like 'bf16 512x384x1536 "
+                    "grad x'",
+                    bench->only);
     return OK;
 }
 

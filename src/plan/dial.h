@@ -48,8 +48,9 @@ struct dial_candidate {
 };
 
 enum { DIAL_SHAPES = 13 };
-/* All of the ladder from small to large, and the best of them.  ERR_USAGE when the texts or the
- * time are too little for any. */
+/* All of the ladder from small to large, and the best of them: of those that fit the best
+ * prediction, else the best of those too small for so many tokens, else the smallest.  ERR_USAGE
+ * when the texts or the time are too little for any, ERR_LIMIT when the memory is. */
 MUST_USE status dial_choose(struct dial_candidate out[DIAL_SHAPES], size_t *best,
                             const struct dial_question *question,
                             const struct dial_machine *machine, struct error *error);

@@ -137,8 +137,8 @@ else failed "3 for --hours" "$(head -n 1 "$work/hours.out")"; fi
 
 timeout 20 $launch -np 2 "$program" bench fair >"$work/fair.out" 2>&1
 ended=$?
-if [ $ended != 0 ] && [ $ended != 124 ] && grep -q "2 processes were started, this benchmark is for one" "$work/fair.out" &&
-    grep -q "MPI_ABORT was invoked" "$work/fair.out"; then
+# Open MPI's own word on the abort is lost in a quarter of the runs; the status is passed on in all.
+if [ $ended = 2 ] && grep -q "2 processes were started, this benchmark is for one" "$work/fair.out"; then
     passed "a benchmark for one process refuses two"
 else failed "a benchmark for one process" "with two it ends with status $ended: $(head -n 1 "$work/fair.out")"; fi
 

@@ -56,6 +56,11 @@ static status write_document(struct buffer *out, const struct candidate *candida
     cJSON_AddStringToObject(json, "source", candidate->source);
     cJSON_AddStringToObject(json, "license", candidate->license);
     cJSON_AddStringToObject(json, "language", corpus_language_name(candidate->language));
+    const char *const names[] = {"kind", "url", "title"};
+    const char *const values[] = {candidate->kind, candidate->url, candidate->title};
+    for (size_t i = 0; i < 3; i++)
+        if (values[i])
+            cJSON_AddStringToObject(json, names[i], values[i]);
     cJSON_AddBoolToObject(json, "held_out", candidate->held_out);
     char *text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);

@@ -155,8 +155,7 @@ static bool is_aside_word(struct view word)
         "nav",       "navbar",     "navigation",  "navheader", "navfooter",     "menu",
         "footer",    "sidebar",    "breadcrumb",  "breadcrumbs", "cookie",      "cookies",
         "social",    "share",      "sharing",     "pagination", "pager",        "toolbar",
-        "advert",    "banner",     "copyright",   "toc",       "related",       "relatedtopics",
-        "relatedbody", "navlinks", "skip-link",   "comments",  "login",         "subscribe"};
+        "advert",    "banner",     "copyright",   "toc",       "related",       "skip-link",   "comments",  "login",         "subscribe"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (word.len == strlen(words[i]) && compare_name(word, words[i]) == 0)
             return true;

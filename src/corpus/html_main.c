@@ -5,23 +5,41 @@
 
 #include "text/utf8.h"
 
-/* jusText's numbers, but for the shares of stop words: its lists have thousands of words, ours the
- * few hundred that no running text does without (docs/corpus.md has the measurement). */
+/* As in jusText, but for the shares of stop words (its lists have thousands of words, ours the few
+ * hundred that no running text does without), LENGTH_LOW (70 there), and what stands in the comments
+ * below; docs/corpus.md has the measurement. */
 static const double LINK_SHARE_MAX = 0.2, STOP_SHARE_LOW = 0.12, STOP_SHARE_HIGH = 0.18;
-enum { LENGTH_LOW = 70, LENGTH_HIGH = 200, HEADING_DISTANCE_MAX = 200 };
+enum { LENGTH_LOW = 50, LENGTH_HIGH = 200, HEADING_DISTANCE_MAX = 200, SHORT_DISTANCE_MAX = 200 };
 
 static enum paragraph_class class_alone(const struct paragraph *paragraph, struct view text)
 {
     double length = paragraph->characters;
     double stop_share = paragraph->words ? (double)paragraph->stop_words / paragraph->words : 0;
-    if (paragraph->aside || paragraph->link_characters > LINK_SHARE_MAX * length ||
-        memmem(text.data, text.len, "\xC2\xA9", 2)) /* © */
+    if (paragraph->aside || memmem(text.data, text.len, "\xC2\xA9", 2)) /* © */
+        return PARAGRAPH_BAD;
+    if (paragraph->heading && length < LENGTH_HIGH) /* also where it is a link to its own page */
+        return PARAGRAPH_SHORT;
+    if (paragraph->link_characters > LINK_SHARE_MAX * length)
         return PARAGRAPH_BAD;
     if (length < LENGTH_LOW)
-        return paragraph->link_characters ? PARAGRAPH_BAD : PARAGRAPH_SHORT;
+        return PARAGRAPH_SHORT;
     if (stop_share >= STOP_SHARE_HIGH)
         return length > LENGTH_HIGH ? PARAGRAPH_GOOD : PARAGRAPH_NEAR_GOOD;
-    return stop_share >= STOP_SHARE_LOW ? PARAGRAPH_NEAR_GOOD : PARAGRAPH_BAD;
+    if (stop_share >= STOP_SHARE_LOW)
+        return PARAGRAPH_NEAR_GOOD;
+    /* lists, code, headings of laws: jusText calls them bad, here their neighbours decide */
+    return paragraph->link_characters ? PARAGRAPH_BAD : PARAGRAPH_SHORT;
+}
+
+/* Short articles have no paragraph that is good by itself: then nearly good ones are. */
+static void lower_the_bar(struct page *page)
+{
+    for (size_t i = 0; i < page->count; i++)
+        if (page->list[i].in_context == PARAGRAPH_GOOD)
+            return;
+    for (size_t i = 0; i < page->count; i++)
+        if (page->list[i].in_context == PARAGRAPH_NEAR_GOOD)
+            page->list[i].in_context = PARAGRAPH_GOOD;
 }
 
 /* A short heading close before good text is nearly good. */
@@ -44,32 +62,41 @@ static void raise_headings(struct page *page, bool again)
 
 /* The nearest neighbours on both sides of each paragraph, as they were before a pass. */
 struct neighbour {
-    enum paragraph_class firm; /* good or bad; bad at the page's ends */
+    enum paragraph_class firm; /* good or bad; short at the page's ends, which say nothing */
     enum paragraph_class any;  /* also nearly good */
+    size_t distance;           /* characters between it and here */
 };
 
-static struct neighbour step(struct neighbour before, enum paragraph_class passed)
+static struct neighbour step(struct neighbour before, enum paragraph_class passed,
+                             size_t characters)
 {
     if (passed == PARAGRAPH_SHORT)
-        return before;
+        return (struct neighbour){before.firm, before.any, before.distance + characters};
     if (passed == PARAGRAPH_NEAR_GOOD)
-        return (struct neighbour){before.firm, passed};
-    return (struct neighbour){passed, passed};
+        return (struct neighbour){before.firm, passed, before.distance + characters};
+    return (struct neighbour){passed, passed, 0};
 }
 
 static enum paragraph_class class_of_short(struct neighbour before, struct neighbour behind)
 {
+    if (before.firm == PARAGRAPH_SHORT) /* the first of the page */
+        before = behind;
+    if (behind.firm == PARAGRAPH_SHORT)
+        behind = before;
     if (before.firm == behind.firm)
-        return before.firm;
-    bool near = (before.firm == PARAGRAPH_BAD && before.any == PARAGRAPH_NEAR_GOOD) ||
-                (behind.firm == PARAGRAPH_BAD && behind.any == PARAGRAPH_NEAR_GOOD);
-    return near ? PARAGRAPH_GOOD : PARAGRAPH_BAD;
+        return before.firm == PARAGRAPH_GOOD ? PARAGRAPH_GOOD : PARAGRAPH_BAD;
+    /* between good and bad: jusText wants nearly good text near; here being close to the good side
+     * is enough, since lists and last lines of articles are short */
+    struct neighbour good = before.firm == PARAGRAPH_GOOD ? before : behind;
+    struct neighbour bad = before.firm == PARAGRAPH_GOOD ? behind : before;
+    return bad.any == PARAGRAPH_NEAR_GOOD || good.distance <= SHORT_DISTANCE_MAX ? PARAGRAPH_GOOD
+                                                                                 : PARAGRAPH_BAD;
 }
 
 static enum paragraph_class class_of_near(struct neighbour before, struct neighbour behind)
 {
-    return before.firm == PARAGRAPH_BAD && behind.firm == PARAGRAPH_BAD ? PARAGRAPH_BAD
-                                                                        : PARAGRAPH_GOOD;
+    return before.firm == PARAGRAPH_GOOD || behind.firm == PARAGRAPH_GOOD ? PARAGRAPH_GOOD
+                                                                          : PARAGRAPH_BAD;
 }
 
 static status settle(struct page *page, enum paragraph_class open,
@@ -77,20 +104,20 @@ static status settle(struct page *page, enum paragraph_class open,
                      struct error *error)
 {
     /* the neighbours behind, from the end; they lie in the scratch buffer */
-    struct neighbour edge = {PARAGRAPH_BAD, PARAGRAPH_BAD}, now = edge;
+    struct neighbour edge = {PARAGRAPH_SHORT, PARAGRAPH_SHORT, 0}, now = edge;
     buffer_clear(&page->scratch);
     TRY(buffer_reserve(&page->scratch, page->count * sizeof edge, error));
     struct neighbour *behind = (struct neighbour *)(void *)page->scratch.data;
     for (size_t i = page->count; i-- > 0;) {
         behind[i] = now;
-        now = step(now, page->list[i].in_context);
+        now = step(now, page->list[i].in_context, page->list[i].characters);
     }
     now = edge;
     for (size_t i = 0; i < page->count; i++) {
         enum paragraph_class old = page->list[i].in_context;
         if (old == open)
             page->list[i].in_context = decide(now, behind[i]);
-        now = step(now, old);
+        now = step(now, old, page->list[i].characters);
     }
     return OK;
 }
@@ -114,6 +141,7 @@ status html_main_text(struct buffer *out, struct page *page, const struct html_w
         each->stop_words = (uint32_t)stop;
         each->alone = each->in_context = class_alone(each, text);
     }
+    lower_the_bar(page);
     raise_headings(page, false);
     TRY(settle(page, PARAGRAPH_SHORT, class_of_short, error));
     TRY(settle(page, PARAGRAPH_NEAR_GOOD, class_of_near, error));

@@ -102,15 +102,22 @@ static bool is_pdf(struct view head)
     return contains(head, "%PDF-");
 }
 
+/* The first member is "mimetype", not packed; some programs put an extra field behind its name. */
+static bool is_packed_as(struct view head, const char *type)
+{
+    head.len = head.len < 200 ? head.len : 200;
+    return starts_bytes(head, "PK\3\4", 4) && contains(head, "mimetype") && contains(head, type);
+}
+
 static bool is_epub(struct view head)
 {
-    return head.len > 58 && memcmp(head.data + 30, "mimetypeapplication/epub+zip", 28) == 0;
+    return is_packed_as(head, "application/epub+zip") ||
+           (starts_bytes(head, "PK\3\4", 4) && contains(head, "META-INF/container.xml"));
 }
 
 static bool is_odt(struct view head)
 {
-    static const char mark[] = "mimetypeapplication/vnd.oasis.opendocument.text";
-    return head.len > 30 + sizeof mark && memcmp(head.data + 30, mark, sizeof mark - 1) == 0;
+    return is_packed_as(head, "application/vnd.oasis.opendocument.text");
 }
 
 /* The first members of a zip are named in its first bytes. */

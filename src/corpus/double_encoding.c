@@ -23,6 +23,9 @@ static void reverse_of(struct reverse *out, enum single_byte encoding)
     for (int i = 0; i < 128; i++)
         if (single_byte_characters[encoding][i] < REVERSE_CHARACTERS)
             out->byte[single_byte_characters[encoding][i]] = (uint8_t)(128 + i);
+    for (int i = 0x80; i < 0xA0; i++) /* Latin-1 has control characters there */
+        if (!out->byte[i])
+            out->byte[i] = (uint8_t)i;
 }
 
 static uint8_t byte_of(const struct reverse *reverse, uint32_t c)

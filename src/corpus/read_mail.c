@@ -280,6 +280,7 @@ static status take_parts(enum part_kind *out, struct reading *reading, const str
         size_t before = reading->text.len;
         TRY(take_part(&kind, reading, piece, depth + 1, error));
         if (alternative && kind > *out && before > begin) {
+            before += begin == 0 && reading->text.data[before] == '\n'; /* it stood between them */
             size_t len = reading->text.len - before;
             memmove(reading->text.data + begin, reading->text.data + before, len);
             reading->text.len = begin + len;

@@ -151,7 +151,8 @@ static bool is_tei(struct view head)
 
 enum kind_flag {
     BY_CONTENT = 1, /* the content alone decides, whatever the name */
-    NAMED = 2       /* the name alone decides */
+    NAMED = 2,      /* the name alone decides */
+    PACKED = 4      /* a zip of that name is one, whatever its first members are */
 };
 
 static const struct kind {
@@ -162,9 +163,9 @@ static const struct kind {
     item_reader *read_item;     /* else of one as a whole */
     int flags;
 } kinds[] = {
-    {"epub", ".epub ", is_epub, NULL, read_epub, BY_CONTENT},
-    {"odt", ".odt ", is_odt, NULL, read_odt, BY_CONTENT},
-    {"docx", ".docx ", is_docx, NULL, read_docx, BY_CONTENT},
+    {"epub", ".epub ", is_epub, NULL, read_epub, BY_CONTENT | PACKED},
+    {"odt", ".odt ", is_odt, NULL, read_odt, BY_CONTENT | PACKED},
+    {"docx", ".docx ", is_docx, NULL, read_docx, BY_CONTENT | PACKED},
     {"archive", ".zip .tar .tgz .txz .tzst .gz .zst .xz .bz2 .7z ", is_packed, read_archive, NULL,
      BY_CONTENT},
     {"warc", ".warc .wet ", is_warc, read_warc, NULL, BY_CONTENT},
@@ -232,7 +233,9 @@ static const struct kind *find_kind(struct view name, struct view head)
     size_t count = sizeof kinds / sizeof *kinds;
     struct view suffix = suffix_of(unpacked_name(name));
     for (size_t i = 0; i < count; i++)
-        if (kinds[i].flags & BY_CONTENT && kinds[i].detect(head))
+        if (kinds[i].flags & BY_CONTENT &&
+            (kinds[i].detect(head) || (kinds[i].flags & PACKED && has_suffix(&kinds[i], suffix) &&
+                                       starts_bytes(head, "PK\3\4", 4))))
             return &kinds[i];
     for (size_t i = 0; i < count; i++)
         if (kinds[i].flags & NAMED && has_suffix(&kinds[i], suffix))

@@ -1,7 +1,8 @@
 /* Work on untrusted files in children that can do nothing but compute (base/confine.h), with the
- * results in the order of the inputs, whatever child was faster.  An input is worked on in items; an
- * item that crashes its child, or takes too long, is given to `refuse` and the input goes on behind
- * it.  Not for threads: base/thread.h.  Called by one thread; children end with the call. */
+ * results in the order of the inputs, whatever child was faster.  An input is worked on in items;
+ * an item that crashes its child, or takes too long, is refused by the next child, and the input
+ * goes on behind it.  Not for threads: base/thread.h.  Called by one thread; children end with the
+ * call. */
 #ifndef RODNIK_BASE_SANDBOX_H
 #define RODNIK_BASE_SANDBOX_H
 

@@ -1,4 +1,5 @@
-/* One external program under limits: its standard input is a descriptor, its output is collected. */
+/* One external program under limits: a descriptor is its standard input, its output is
+ * collected. */
 #include "base/sandbox.h"
 
 #include <errno.h>

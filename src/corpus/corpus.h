@@ -48,9 +48,9 @@ struct corpus_job {
     void *context;
 };
 
-/* Reads files of the kinds that corpus_kinds names, in folders and archives too.  What can't be read
- * is named with its reason in the manifest and counted, never fatal; a corpus without any document
- * is ERR_FORMAT. */
+/* Reads files of the kinds that corpus_kinds names, in folders and archives too.  What can't be
+ * read is named with its reason in the manifest and counted, never fatal; a corpus without any
+ * document is ERR_FORMAT. */
 MUST_USE status corpus_build(struct corpus_counts *out, const struct corpus_job *job,
                              struct error *error);
 

@@ -4,11 +4,7 @@
 
 #include "corpus/corpus.h"
 
-enum {
-    DOCUMENTS_MAX = 50000000,
-    REFUSALS_LISTED_MAX = 1000,
-    FOLDER_DEPTH_MAX = 64
-};
+enum { DOCUMENTS_MAX = 50000000, REFUSALS_LISTED_MAX = 1000, FOLDER_DEPTH_MAX = 64 };
 
 struct candidate {
     struct view bytes; /* as a reader gave it: UTF-8 */

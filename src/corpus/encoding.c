@@ -13,9 +13,9 @@ enum {
 
 const char *encoding_name(enum text_encoding encoding)
 {
-    static const char *const names[] = {"unknown",  "binary", "UTF-8",  "UTF-16", "UTF-16LE",
-                                        "UTF-16BE", "CP1251", "KOI8-R", "CP866",  "ISO-8859-5",
-                                        "CP1252"};
+    static const char *const names[] = {"unknown",  "binary",     "UTF-8",  "UTF-16",
+                                        "UTF-16LE", "UTF-16BE",   "CP1251", "KOI8-R",
+                                        "CP866",    "ISO-8859-5", "CP1252"};
     ASSERT(encoding < sizeof names / sizeof *names);
     return names[encoding];
 }
@@ -233,19 +233,19 @@ enum text_encoding encoding_of_label(struct view label)
     static const struct {
         const char *name;
         enum text_encoding encoding;
-    } labels[] = {{"utf-8", ENCODING_UTF8},           {"utf8", ENCODING_UTF8},
-                  {"windows-1251", ENCODING_CP1251},  {"cp1251", ENCODING_CP1251},
-                  {"cp-1251", ENCODING_CP1251},       {"win-1251", ENCODING_CP1251},
-                  {"x-cp1251", ENCODING_CP1251},      {"koi8-r", ENCODING_KOI8_R},
-                  {"koi8r", ENCODING_KOI8_R},         {"koi8", ENCODING_KOI8_R},
-                  {"ibm866", ENCODING_CP866},         {"cp866", ENCODING_CP866},
-                  {"866", ENCODING_CP866},            {"iso-8859-5", ENCODING_ISO8859_5},
-                  {"iso8859-5", ENCODING_ISO8859_5},  {"windows-1252", ENCODING_CP1252},
-                  {"cp1252", ENCODING_CP1252},        {"iso-8859-1", ENCODING_CP1252},
-                  {"iso8859-1", ENCODING_CP1252},     {"iso-8859-15", ENCODING_CP1252},
-                  {"latin1", ENCODING_CP1252},        {"us-ascii", ENCODING_CP1252},
-                  {"ascii", ENCODING_CP1252},         {"utf-16", ENCODING_UTF16},
-                  {"utf-16le", ENCODING_UTF16LE},     {"utf-16be", ENCODING_UTF16BE}};
+    } labels[] = {{"utf-8", ENCODING_UTF8},          {"utf8", ENCODING_UTF8},
+                  {"windows-1251", ENCODING_CP1251}, {"cp1251", ENCODING_CP1251},
+                  {"cp-1251", ENCODING_CP1251},      {"win-1251", ENCODING_CP1251},
+                  {"x-cp1251", ENCODING_CP1251},     {"koi8-r", ENCODING_KOI8_R},
+                  {"koi8r", ENCODING_KOI8_R},        {"koi8", ENCODING_KOI8_R},
+                  {"ibm866", ENCODING_CP866},        {"cp866", ENCODING_CP866},
+                  {"866", ENCODING_CP866},           {"iso-8859-5", ENCODING_ISO8859_5},
+                  {"iso8859-5", ENCODING_ISO8859_5}, {"windows-1252", ENCODING_CP1252},
+                  {"cp1252", ENCODING_CP1252},       {"iso-8859-1", ENCODING_CP1252},
+                  {"iso8859-1", ENCODING_CP1252},    {"iso-8859-15", ENCODING_CP1252},
+                  {"latin1", ENCODING_CP1252},       {"us-ascii", ENCODING_CP1252},
+                  {"ascii", ENCODING_CP1252},        {"utf-16", ENCODING_UTF16},
+                  {"utf-16le", ENCODING_UTF16LE},    {"utf-16be", ENCODING_UTF16BE}};
     for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)
         if (is_label(label, labels[i].name))
             return labels[i].encoding;

@@ -29,7 +29,7 @@ struct frame_head {
 
 static struct view *field_of(struct found *found, size_t field)
 {
-    struct view *const fields[FRAME_FIELDS] = {&found->id,   &found->text, &found->source,
+    struct view *const fields[FRAME_FIELDS] = {&found->id,      &found->text, &found->source,
                                                &found->license, &found->kind, &found->url,
                                                &found->title};
     return fields[field];
@@ -76,8 +76,7 @@ static status send_document(void *context, const struct found *found, struct err
     return send_frame(context, FRAME_DOCUMENT, &copy, error);
 }
 
-static status send_refusal(void *context, struct view what, const char *reason,
-                           struct error *error)
+static status send_refusal(void *context, struct view what, const char *reason, struct error *error)
 {
     struct found found = {.id = what, .text = view_of(reason)};
     return send_frame(context, FRAME_REFUSAL, &found, error);
@@ -93,8 +92,8 @@ static status read_in_child(void *context, const struct sandbox_input *input,
                             struct sandbox_channel *channel, struct error *error)
 {
     struct reader_child child = {channel};
-    struct reading_sink sink = {&child, begin_item, end_item, send_document, send_refusal,
-                                send_file};
+    struct reading_sink sink = {&child,        begin_item,   end_item,
+                                send_document, send_refusal, send_file};
     return reading_run(context, &sink, input->label, input->bytes, error);
 }
 
@@ -192,9 +191,8 @@ static status add_file(struct reading_order *order, const struct file *file, str
 static status add_refused(struct reading_order *order, const char *path, const char *reason,
                           struct error *error)
 {
-    struct file file = {.path = arena_string(order->gathering->arena, path, error),
-                        .id = "",
-                        .reason = reason};
+    struct file file = {
+        .path = arena_string(order->gathering->arena, path, error), .id = "", .reason = reason};
     return file.path ? add_file(order, &file, error) : error->code;
 }
 
@@ -359,7 +357,8 @@ static status take_frame(void *context, size_t input, struct view frame, struct 
     struct found found;
     uint32_t kind;
     if (!parse_frame(&found, &kind, frame))
-        return fail(error, ERR_FORMAT, "%s: its reader sent a document that is cut off", file->path);
+        return fail(error, ERR_FORMAT, "%s: its reader sent a document that is cut off",
+                    file->path);
     if (kind == FRAME_DOCUMENT)
         return add_found(order->gathering, &found, error);
     if (kind == FRAME_FILE)

@@ -152,10 +152,10 @@ static void region_enter(struct region *region, const struct markup_token *token
 static bool is_aside_word(struct view word)
 {
     static const char *const words[] = {
-        "nav",       "navbar",     "navigation",  "navheader", "navfooter",     "menu",
-        "footer",    "sidebar",    "breadcrumb",  "breadcrumbs", "cookie",      "cookies",
-        "social",    "share",      "sharing",     "pagination", "pager",        "toolbar",
-        "advert",    "banner",     "copyright",   "toc",       "related",       "skip-link",   "comments",  "login",         "subscribe"};
+        "nav",     "navbar",     "navigation",  "navheader", "navfooter", "menu",     "footer",
+        "sidebar", "breadcrumb", "breadcrumbs", "cookie",    "cookies",   "social",   "share",
+        "sharing", "pagination", "pager",       "toolbar",   "advert",    "banner",   "copyright",
+        "toc",     "related",    "skip-link",   "comments",  "login",     "subscribe"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (word.len == strlen(words[i]) && compare_name(word, words[i]) == 0)
             return true;
@@ -357,7 +357,8 @@ static status keep_title(struct walk *walk, struct view text, struct error *erro
 static void keep_license(struct walk *walk, const struct markup_token *token)
 {
     struct view rel, href;
-    if (!walk->page->license.len && memmem(token->attributes.data, token->attributes.len, "license", 7) &&
+    if (!walk->page->license.len &&
+        memmem(token->attributes.data, token->attributes.len, "license", 7) &&
         markup_attribute(&rel, token->attributes, "rel") && view_is_caseless(rel, "license") &&
         markup_attribute(&href, token->attributes, "href"))
         walk->page->license = href;
@@ -368,7 +369,7 @@ static void keep_license(struct walk *walk, const struct markup_token *token)
 /* Elements that hold nothing never open a region. */
 static bool is_void(struct view name)
 {
-    static const char *const names[] = {"area", "base", "br",   "col",   "embed", "hr",  "img",
+    static const char *const names[] = {"area",  "base", "br",   "col",   "embed",  "hr", "img",
                                         "input", "link", "meta", "param", "source", "wbr"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (view_is_caseless(name, names[i]))
@@ -386,8 +387,8 @@ static status open_element(struct walk *walk, const struct markup_token *token,
         region_enter(&walk->hidden, token);
     else if (!in_region(&walk->hidden) && says_hidden(token->attributes) && !is_void(token->name))
         region_enter(&walk->hidden, token);
-    if (flags & ASIDE || (flags & CONTAINER && !in_region(&walk->aside) &&
-                          says_aside(token->attributes)))
+    if (flags & ASIDE ||
+        (flags & CONTAINER && !in_region(&walk->aside) && says_aside(token->attributes)))
         region_enter(&walk->aside, token);
     if (flags & HEADING)
         region_enter(&walk->heading, token);
@@ -423,8 +424,7 @@ static status see_tag(struct walk *walk, const struct markup_token *token, struc
     return OK;
 }
 
-status html_take_apart(struct page *out, struct view page, struct arena *arena,
-                       struct error *error)
+status html_take_apart(struct page *out, struct view page, struct arena *arena, struct error *error)
 {
     ASSERT(out && arena && error);
     struct walk walk = {.page = out, .arena = arena, .wrote_space = true};

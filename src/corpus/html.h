@@ -18,11 +18,11 @@ void html_words_count(size_t *words, size_t *stop_words, struct view text,
 enum paragraph_class { PARAGRAPH_BAD, PARAGRAPH_SHORT, PARAGRAPH_NEAR_GOOD, PARAGRAPH_GOOD };
 
 struct paragraph {
-    size_t at, len;                          /* in the page's text */
-    uint32_t link_characters;                /* that stand inside links */
-    uint32_t characters, words, stop_words;  /* counted by html_main_text */
-    bool heading;                            /* h1 to h6 */
-    bool aside;                              /* in navigation, a footer and the like */
+    size_t at, len;                         /* in the page's text */
+    uint32_t link_characters;               /* that stand inside links */
+    uint32_t characters, words, stop_words; /* counted by html_main_text */
+    bool heading;                           /* h1 to h6 */
+    bool aside;                             /* in navigation, a footer and the like */
     enum paragraph_class alone, in_context; /* filled by html_main_text */
 };
 

@@ -6,8 +6,8 @@
 #include "text/utf8.h"
 
 /* As in jusText, but for the shares of stop words (its lists have thousands of words, ours the few
- * hundred that no running text does without), LENGTH_LOW (70 there), and what stands in the comments
- * below; docs/corpus.md has the measurement. */
+ * hundred that no running text does without), LENGTH_LOW (70 there), and what stands in the
+ * comments below; docs/corpus.md has the measurement. */
 static const double LINK_SHARE_MAX = 0.2, STOP_SHARE_LOW = 0.12, STOP_SHARE_HIGH = 0.18;
 enum { LENGTH_LOW = 50, LENGTH_HIGH = 200, HEADING_DISTANCE_MAX = 200, SHORT_DISTANCE_MAX = 200 };
 

@@ -110,8 +110,8 @@ static size_t tag_end(struct view text, size_t at)
 
 static bool is_raw(struct view name)
 {
-    static const char *const names[] = {"script", "style", "textarea", "title", "xmp", "iframe",
-                                        "noembed", "noframes"};
+    static const char *const names[] = {"script", "style",  "textarea", "title",
+                                        "xmp",    "iframe", "noembed",  "noframes"};
     if (name.len < 3 || name.len > 8)
         return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -169,9 +169,8 @@ static bool take_raw(struct markup_token *out, struct markup *markup)
     if (at == 0)
         return false;
     /* a title has references, a script has none */
-    *out = (struct markup_token){.kind = MARKUP_TEXT,
-                                 .text = {text.data, at},
-                                 .literal = lower(*name.data) != 't'};
+    *out = (struct markup_token){
+        .kind = MARKUP_TEXT, .text = {text.data, at}, .literal = lower(*name.data) != 't'};
     skip_bytes(markup, at);
     return true;
 }
@@ -272,9 +271,9 @@ bool markup_attribute(struct view *value, struct view attributes, const char *na
 static uint32_t sane_character(uint32_t code_point)
 {
     static const uint16_t cp1252[32] = {
-        0x20AC, 0x81, 0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021, 0x2C6,  0x2030, 0x160,
-        0x2039, 0x152, 0x8D,  0x17D,  0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-        0x2013, 0x2014, 0x2DC, 0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
+        0x20AC, 0x81,   0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021, 0x2C6,  0x2030, 0x160,
+        0x2039, 0x152,  0x8D,   0x17D,  0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+        0x2013, 0x2014, 0x2DC,  0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
     if (code_point >= 0x80 && code_point < 0xA0)
         return cp1252[code_point - 0x80];
     bool bad = code_point == 0 || code_point > UNICODE_MAX ||

@@ -9,8 +9,8 @@
 MUST_USE status pdf_read(struct buffer *out, const char **reason, struct view bytes,
                          struct error *error);
 
-/* What pdftotext wrote, as running text: lines of a block are joined, words divided at line ends put
- * together, page numbers left out. */
+/* What pdftotext wrote, as running text: lines of a block are joined, words divided at line ends
+ * put together, page numbers left out. */
 MUST_USE status pdf_join_lines(struct buffer *out, struct view text, struct error *error);
 
 #endif

@@ -154,8 +154,8 @@ static status take_member(struct member **list, struct reading *reading, struct 
     if (result == OK) {
         *total += bytes.len;
         member = arena_alloc(reading->arena, 1, sizeof *member, error);
-        result = member ? view_copy(&member->name, view_of(name), reading->arena, error)
-                        : error->code;
+        result =
+            member ? view_copy(&member->name, view_of(name), reading->arena, error) : error->code;
         if (result == OK)
             result = view_copy(&member->bytes, bytes, reading->arena, error);
         if (result == OK) {

@@ -1,4 +1,5 @@
-/* The reader of EPUB: the chapters in the order of the spine.  Source: EPUB 3.3, sections 4 to 6. */
+/* The reader of EPUB: the chapters in the order of the spine.  Source: EPUB 3.3, sections 4 to
+ * 6. */
 #include "corpus/markup.h"
 #include "corpus/reader_internal.h"
 #include "corpus/xml_text.h"

@@ -84,7 +84,8 @@ static bool next_field(struct view *name, struct view *value, struct view *rest)
 {
     size_t end = 0;
     for (;;) {
-        const char *line_end = end < rest->len ? memchr(rest->data + end, '\n', rest->len - end) : NULL;
+        const char *line_end =
+            end < rest->len ? memchr(rest->data + end, '\n', rest->len - end) : NULL;
         end = line_end ? (size_t)(line_end - rest->data) + 1 : rest->len;
         if (end >= rest->len || (rest->data[end] != ' ' && rest->data[end] != '\t'))
             break;
@@ -189,10 +190,11 @@ static status decode_subject(struct view *out, struct view subject, struct arena
     struct buffer valid;
     buffer_create(&valid, 4 * SUBJECT_BYTES_MAX);
     enum text_encoding encoding = encoding_detect(said);
-    status result = encoding_decode(&valid, said, encoding > ENCODING_BINARY ? encoding : ENCODING_CP1251,
-                                    error);
+    status result = encoding_decode(&valid, said,
+                                    encoding > ENCODING_BINARY ? encoding : ENCODING_CP1251, error);
     if (result == OK)
-        result = view_copy(out, (struct view){valid.data ? valid.data : "", valid.len}, arena, error);
+        result =
+            view_copy(out, (struct view){valid.data ? valid.data : "", valid.len}, arena, error);
     buffer_destroy(&text);
     buffer_destroy(&valid);
     return result;
@@ -331,9 +333,10 @@ static size_t next_message(struct view text, size_t from)
         if (!at)
             break;
         size_t begin = (size_t)(at - text.data) + 1;
-        bool after_empty = begin >= 2 && (text.data[begin - 2] == '\n' ||
-                                          (begin >= 3 && text.data[begin - 2] == '\r' &&
-                                           text.data[begin - 3] == '\n'));
+        bool after_empty =
+            begin >= 2 &&
+            (text.data[begin - 2] == '\n' ||
+             (begin >= 3 && text.data[begin - 2] == '\r' && text.data[begin - 3] == '\n'));
         if (after_empty)
             return begin;
         from = begin;

@@ -13,7 +13,7 @@ struct header {
     struct view type, address, length, content_type, encoding, transfer;
 };
 
-/* "Name: value" lines up to an empty one; *used is their length with it.  False: there is no end. */
+/* "Name: value" lines up to an empty one; *used is their length with it.  False: no end. */
 static bool parse_header(struct header *out, size_t *used, struct view text)
 {
     struct view rest = text, line;
@@ -193,7 +193,8 @@ static status read_record(struct reading *reading, const struct header *header, 
 static void skip_line_ends(struct source *source)
 {
     size_t at = 0;
-    while (at < source->left.len && (source->left.data[at] == '\r' || source->left.data[at] == '\n'))
+    while (at < source->left.len &&
+           (source->left.data[at] == '\r' || source->left.data[at] == '\n'))
         at++;
     source_take(source, at);
 }
@@ -224,8 +225,8 @@ static status take_record(const char **reason, struct reading *reading, struct s
     struct header header;
     uint64_t length;
     size_t used;
-    struct view head = {source->left.data, source->left.len < HEADER_BYTES_MAX ? source->left.len
-                                                                               : HEADER_BYTES_MAX};
+    struct view head = {source->left.data,
+                        source->left.len < HEADER_BYTES_MAX ? source->left.len : HEADER_BYTES_MAX};
     bool whole = parse_header(&header, &used, head);
     if (!view_starts(head, "WARC/"))
         *reason = "is not the beginning of a record";

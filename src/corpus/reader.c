@@ -39,7 +39,6 @@ status view_copy(struct view *out, struct view from, struct arena *arena, struct
     return OK;
 }
 
-
 bool view_starts_caseless(struct view a, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -83,8 +82,9 @@ static bool contains(struct view head, const char *text)
 static bool is_packed(struct view head)
 {
     return starts_bytes(head, "\x1f\x8b", 2) || starts_bytes(head, "\x28\xb5\x2f\xfd", 4) ||
-           starts_bytes(head, "\xfd"
-                              "7zXZ\0",
+           starts_bytes(head,
+                        "\xfd"
+                        "7zXZ\0",
                         6) ||
            starts_bytes(head, "PK\3\4", 4) || starts_bytes(head, "PK\5\6", 4) ||
            starts_bytes(head, "BZh", 3) || starts_bytes(head, "7z\xbc\xaf\x27\x1c", 6) ||
@@ -132,7 +132,8 @@ static bool is_html(struct view head)
     struct view text = text_begin(head);
     if (view_starts_caseless(text, "<!doctype html") || view_starts_caseless(text, "<html"))
         return true;
-    return view_starts(text, "<?xml") && (contains(text, "<!DOCTYPE html") || contains(text, "<html"));
+    return view_starts(text, "<?xml") &&
+           (contains(text, "<!DOCTYPE html") || contains(text, "<html"));
 }
 
 static bool is_fb2(struct view head)
@@ -352,8 +353,8 @@ status reading_decode(struct view *out, struct reading *reading, const struct it
             buffer_create(&decoded, 3 * (size_t)DOCUMENT_BYTES_MAX);
             status result = encoding_decode(&decoded, item->bytes, encoding, error);
             if (result == OK)
-                result = view_copy(out, (struct view){decoded.data, decoded.len}, reading->arena,
-                                   error);
+                result =
+                    view_copy(out, (struct view){decoded.data, decoded.len}, reading->arena, error);
             buffer_destroy(&decoded);
             TRY(result);
         }
@@ -373,8 +374,7 @@ static status refuse_unknown(struct reading *reading, struct source *source, str
         reason = "is XML of an unknown kind (known: TEI, FictionBook, XHTML)";
     else if (encoding_detect((struct view){source->left.data, source->left.len < HEAD_BYTES
                                                                   ? source->left.len
-                                                                  : HEAD_BYTES}) ==
-             ENCODING_BINARY)
+                                                                  : HEAD_BYTES}) == ENCODING_BINARY)
         reason = "is of an unknown kind, and binary";
     return reading_refuse(reading, id, reason, error);
 }

@@ -12,8 +12,8 @@
 enum {
     DOCUMENT_BYTES_MAX = 1 << 30, /* of a file that becomes one document, and of its text */
     LINE_BYTES_MAX = 256 << 20,
-    NESTING_MAX = 4,       /* archives in archives */
-    UNPACKED_RATIO = 256,  /* all that comes out of one file, to its own size */
+    NESTING_MAX = 4,         /* archives in archives */
+    UNPACKED_RATIO = 256,    /* all that comes out of one file, to its own size */
     UNPACKED_FREE = 64 << 20 /* beside that */
 };
 

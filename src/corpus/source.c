@@ -30,8 +30,8 @@ static status take_more(struct source *source, size_t bytes, struct error *error
 {
     struct reading *reading = source->reading;
     TRY(buffer_reserve(&source->buffer, bytes, error));
-    la_ssize_t got = archive_read_data(source->archive, source->buffer.data + source->buffer.len,
-                                       bytes);
+    la_ssize_t got =
+        archive_read_data(source->archive, source->buffer.data + source->buffer.len, bytes);
     if (got <= 0) {
         source->complete = true;
         if (got < 0)
@@ -70,7 +70,8 @@ void source_take(struct source *source, size_t bytes)
 static status skip_line(struct source *source, struct error *error)
 {
     for (;;) {
-        const char *end = source->left.len ? memchr(source->left.data, '\n', source->left.len) : NULL;
+        const char *end =
+            source->left.len ? memchr(source->left.data, '\n', source->left.len) : NULL;
         if (end) {
             source_take(source, (size_t)(end - source->left.data) + 1);
             return OK;

@@ -130,8 +130,7 @@ static void widen_gap(struct walk *walk, enum xml_action action)
         walk->gap = wanted;
 }
 
-static status open_element(struct walk *walk, const struct markup_token *token,
-                           struct error *error)
+static status open_element(struct walk *walk, const struct markup_token *token, struct error *error)
 {
     const struct xml_rule *rule = rule_of(walk, token->name);
     walk->depth += !token->empty;

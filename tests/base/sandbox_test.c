@@ -1,4 +1,4 @@
-/* Children that crash, hang, take memory or reach out cost their item, and results stay in order. */
+/* Children that crash, hang, take memory or reach out cost their item; results stay in order. */
 #include "support.h"
 
 #include <fcntl.h>

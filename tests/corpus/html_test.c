@@ -59,14 +59,16 @@ static void read_page(struct result *out, struct view page, bool whole)
 
 /* ---- the rules ---- */
 
-#define RUSSIAN                                                                                    \
-    "Когда они вышли из дома, на улице было уже совсем темно, и только в окнах напротив ещё горел " \
-    "свет, потому что там никто не спал и все ждали, что он вот-вот вернётся, как обещал, и "     \
-    "расскажет им о том, что с ним было в эти дни и почему он так долго не писал никому из них."
-#define ENGLISH                                                                                    \
-    "When they had left the house it was already dark in the street, and there was a light only "  \
-    "in the windows on the other side, because nobody was asleep there and all of them were "     \
-    "waiting for him to come back, as he had said he would, and tell them what had happened."
+/* clang-format off */
+#define RUSSIAN                                                                                \
+    "Когда они вышли из дома, на улице было уже совсем темно, и только в окнах напротив ещё "  \
+    "горел свет, потому что там никто не спал и все ждали, что он вот-вот вернётся, как "      \
+    "обещал, и расскажет им о том, что с ним было в эти дни и почему он так долго не писал."
+#define ENGLISH                                                                                \
+    "When they had left the house it was already dark in the street, and there was a light "   \
+    "only in the windows on the other side, because nobody was asleep there and all of them "  \
+    "were waiting for him to come back, as he had said he would, and tell them what had been."
+/* clang-format on */
 
 static void expect_text(const char *page, bool whole, const char *text)
 {
@@ -114,8 +116,9 @@ static void broken_markup_costs_little(void **state)
 static void the_said_encoding_is_checked(void **state)
 {
     (void)state;
-    static const char right[] = "<meta charset=windows-1251><p>\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea "
-                                "\xe4\xe5\xeb\xe0",
+    static const char right[] =
+        "<meta charset=windows-1251><p>\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea "
+        "\xe4\xe5\xeb\xe0",
                       wrong[] = "<meta charset=koi8-r><p>\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea "
                                 "\xe4\xe5\xeb\xe0",
                       utf8[] = "<meta charset=windows-1251><p>Привет, как дела";
@@ -127,8 +130,9 @@ static void the_said_encoding_is_checked(void **state)
 static void a_long_page_takes_linear_time(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"<", "<a ", "<a href='", "<p>", "&", "&#1", "<!--", "</",
-                                         "<script>", "<![CDATA[", "<b x=\"", "<br>", "<td><nav>"};
+    static const char *const pieces[] = {"<",       "<a ",  "<a href='", "<p>",      "&",
+                                         "&#1",     "<!--", "</",        "<script>", "<![CDATA[",
+                                         "<b x=\"", "<br>", "<td><nav>"};
     struct error error = {0};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         struct buffer page;
@@ -305,7 +309,8 @@ static void score_page(struct table *table, struct view page)
     buffer_create(&marked, 64 << 20);
     for (size_t i = 0; i < truth.ranges; i++)
         assert_ok(buffer_append(&marked, page.data + truth.begin[i], truth.end[i] - truth.begin[i],
-                                &error), error);
+                                &error),
+                  error);
     struct buffer right = strip(decoded(&bytes, (struct view){marked.data, marked.len}, page));
     struct words words = words_of(right.data + 2, right.len - 2);
     struct buffer all = strip(decoded(&plain, page, page));

@@ -20,8 +20,7 @@ static void text_is_told_from_other_bytes(void **state)
     expect_reading("a.txt", view_of("слово\n"), "a.txt [txt]: слово\n\n");
     expect_reading("README", view_of("слово"), "README [txt]: слово\n");
     expect_reading("a.xyz", view_of("слово"), "a.xyz refused: is of an unknown kind\n");
-    expect_reading("a.txt", (struct view){"a\0b\1\2\3", 6},
-                   "a.txt refused: is binary, not text\n");
+    expect_reading("a.txt", (struct view){"a\0b\1\2\3", 6}, "a.txt refused: is binary, not text\n");
     expect_reading("a.txt", view_of(""), "a.txt refused: is empty\n");
     expect_reading("a.txt", view_of(" \n\t"), "a.txt refused: holds no text\n");
     expect_reading("a.xml", view_of("<?xml version='1.0'?><book/>"),
@@ -43,11 +42,12 @@ static void lines_of_json_are_records(void **state)
 static void tables_have_a_column_of_text(void **state)
 {
     (void)state;
-    expect_reading("a.csv",
-                   view_of("id,Text,source\r\n7,\"one, \"\"two\"\"\nthree\",s\r\n8,four\r\n\r\n9,,\r\n"),
-                   "a.csv#7 [csv] source=s: one, \"two\"\nthree\n"
-                   "a.csv#8 [csv]: four\n"
-                   "a.csv#9 refused: holds no text\n");
+    expect_reading(
+        "a.csv",
+        view_of("id,Text,source\r\n7,\"one, \"\"two\"\"\nthree\",s\r\n8,four\r\n\r\n9,,\r\n"),
+        "a.csv#7 [csv] source=s: one, \"two\"\nthree\n"
+        "a.csv#8 [csv]: four\n"
+        "a.csv#9 refused: holds no text\n");
     expect_reading("a.csv", view_of("id;text\n1;а, б\n"), "a.csv#1 [csv]: а, б\n");
     expect_reading("a.tsv", view_of("text\tx\nа\tb\n"), "a.tsv#000000002 [tsv]: а\n");
     expect_reading("a.csv", view_of("a,b\n1,2\n"),
@@ -92,9 +92,9 @@ static void every_encoding_is_told_and_decoded(void **state)
     static const struct {
         const char *name;
         enum text_encoding encoding;
-    } each[] = {{"CP1251", ENCODING_CP1251},  {"KOI8-R", ENCODING_KOI8_R},
-                {"CP866", ENCODING_CP866},    {"ISO-8859-5", ENCODING_ISO8859_5},
-                {"UTF-16", ENCODING_UTF16},   {"UTF-16LE", ENCODING_UTF16LE},
+    } each[] = {{"CP1251", ENCODING_CP1251},    {"KOI8-R", ENCODING_KOI8_R},
+                {"CP866", ENCODING_CP866},      {"ISO-8859-5", ENCODING_ISO8859_5},
+                {"UTF-16", ENCODING_UTF16},     {"UTF-16LE", ENCODING_UTF16LE},
                 {"UTF-16BE", ENCODING_UTF16BE}, {"UTF-8", ENCODING_UTF8}};
     for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
         char bytes[2000];
@@ -131,14 +131,18 @@ struct entry {
     const char *name, *text;
     size_t len;
 };
-#define ENTRY(name, text) {name, text, sizeof(text) - 1}
+#define ENTRY(name, text)                                                                          \
+    {                                                                                              \
+        name, text, sizeof(text) - 1                                                               \
+    }
 
 static size_t pack(char *out, size_t room, bool zip, const struct entry *entries, size_t count)
 {
     size_t used = 0;
     struct archive *archive = archive_write_new();
     assert_int_equal(zip ? archive_write_set_format_zip(archive)
-                         : archive_write_set_format_ustar(archive), ARCHIVE_OK);
+                         : archive_write_set_format_ustar(archive),
+                     ARCHIVE_OK);
     if (!zip)
         archive_write_add_filter_gzip(archive);
     assert_int_equal(archive_write_open_memory(archive, out, room, &used), ARCHIVE_OK);
@@ -284,19 +288,21 @@ static void a_book_of_pages_keeps_the_order_of_its_spine(void **state)
 static void mail_is_its_plain_text(void **state)
 {
     (void)state;
-    expect_reading("a.eml",
-                   view_of("From: a@example.org\r\nSubject: =?utf-8?B?0J/RgNC4?=\r\n "
-                           "=?koi8-r?Q?=D7=C5=D4?= x\r\nContent-Type: text/plain; charset=koi8-r\r\n"
-                           "Content-Transfer-Encoding: quoted-printable\r\n\r\n=F0=D2=C9=D7=C5=D4, "
-                           "=CB=C1=CB=20=\r\n=C4=C5=CC=C1?\r\n"),
-                   "a.eml [eml] title=Привет x: Привет, как дела?\r\n\n");
-    expect_reading("a.eml",
-                   view_of("Content-Type: multipart/mixed; boundary=\"b\"\n\nno\n--b\nContent-Type: "
-                           "multipart/alternative; boundary=c\n\n--c\nContent-Type: text/html\n\n"
-                           "<p>html</p>\n--c\nContent-Type: text/plain\nContent-Transfer-Encoding: "
-                           "base64\n\n0YLQtdC60YHRgg==\n--c--\n--b\nContent-Disposition: attachment\n"
-                           "\nno\n--b--\nno\n"),
-                   "a.eml [eml]: текст\n");
+    expect_reading(
+        "a.eml",
+        view_of("From: a@example.org\r\nSubject: =?utf-8?B?0J/RgNC4?=\r\n "
+                "=?koi8-r?Q?=D7=C5=D4?= x\r\nContent-Type: text/plain; charset=koi8-r\r\n"
+                "Content-Transfer-Encoding: quoted-printable\r\n\r\n=F0=D2=C9=D7=C5=D4, "
+                "=CB=C1=CB=20=\r\n=C4=C5=CC=C1?\r\n"),
+        "a.eml [eml] title=Привет x: Привет, как дела?\r\n\n");
+    expect_reading(
+        "a.eml",
+        view_of("Content-Type: multipart/mixed; boundary=\"b\"\n\nno\n--b\nContent-Type: "
+                "multipart/alternative; boundary=c\n\n--c\nContent-Type: text/html\n\n"
+                "<p>html</p>\n--c\nContent-Type: text/plain\nContent-Transfer-Encoding: "
+                "base64\n\n0YLQtdC60YHRgg==\n--c--\n--b\nContent-Disposition: attachment\n"
+                "\nno\n--b--\nno\n"),
+        "a.eml [eml]: текст\n");
     expect_reading("a.mbox",
                    view_of("From a Mon\nSubject: 1\n\none\nFrom the first line\n\nFrom b Tue\n"
                            "Content-Type: text/html\n\n<p>two</p>\n"),
@@ -311,10 +317,12 @@ static void records_are_documents_with_their_address(void **state)
     (void)state;
     static const char warc[] =
         "WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 3\r\n\r\nx: \r\n\r\n"
-        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/1\r\nContent-Length: 123\r\n\r\n"
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/1\r\nContent-Length: "
+        "123\r\n\r\n"
         "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=windows-1251\r\nTransfer-Encoding: "
         "chunked\r\n\r\n7\r\n<p>\xcf\xf0\xe8\xe2\r\n6\r\n\xe5\xf2</p>\r\n0\r\n\r\n\r\n\r\n"
-        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/2\r\nContent-Length: 26\r\n\r\n"
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/2\r\nContent-Length: "
+        "26\r\n\r\n"
         "HTTP/1.1 404 No\r\n\r\n<p>no</\r\n\r\n"
         "damage\r\n"
         "WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: <http://a/3>\r\nContent-Type: "
@@ -336,8 +344,11 @@ static void lines_of_pages_become_running_text(void **state)
     struct buffer out;
     struct error error = {0};
     buffer_create(&out, 1000);
-    assert_ok(pdf_join_lines(&out, view_of("Заголовок\n\nПервая строка, пере-\nнос и ещё из-за\n"
-                                           "Ростова-\nНа.\n\n12\n\fНовая\n"), &error), error);
+    assert_ok(pdf_join_lines(&out,
+                             view_of("Заголовок\n\nПервая строка, пере-\nнос и ещё из-за\n"
+                                     "Ростова-\nНа.\n\n12\n\fНовая\n"),
+                             &error),
+              error);
     assert_string_equal(out.data, "Заголовок\nПервая строка, перенос и ещё из-за Ростова- На.\n"
                                   "Новая");
     buffer_destroy(&out);
@@ -352,10 +363,8 @@ static void build_samples(struct corpus_counts *counts, struct sha256 hashes[2],
     static const char *const names[] = {"texts.bin", "documents.jsonl"};
     const char *inputs[] = {samples};
     struct error error = {0};
-    struct corpus_job job = {.settings = corpus_settings_default(),
-                             .inputs = inputs,
-                             .input_count = 1,
-                             .out = out};
+    struct corpus_job job = {
+        .settings = corpus_settings_default(), .inputs = inputs, .input_count = 1, .out = out};
     assert_non_null(mkdtemp(folder));
     snprintf(out, sizeof out, "%s/c", folder);
     assert_ok(thread_pool_create(&job.pool, threads, &error), error);

@@ -306,7 +306,41 @@ static bool parse_frame(struct found *out, uint32_t *kind, struct view frame)
     return rest.len == 0;
 }
 
-/* Names what was refused by the file's path and what stands behind its id. */
+/* What the parts of a file are called, by its name. */
+static const char *part_noun(const char *path)
+{
+    static const char *const nouns[][2] = {{".warc", "record"},  {".wet", "record"},
+                                           {".mbox", "message"}, {".mbx", "message"},
+                                           {".csv", "row"},      {".tsv", "row"}};
+    for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++)
+        if (strstr(path, nouns[i][0]))
+            return nouns[i][1];
+    return "line";
+}
+
+static bool is_number(struct view text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    return text.len > 0;
+}
+
+/* The file's path and what stands behind its id: "a.jsonl, line 7", "b.zip/c.txt". */
+static status name_part(struct buffer *out, const struct file *file, struct view part,
+                        struct error *error)
+{
+    struct view number = {part.data + 1, part.len ? part.len - 1 : 0};
+    if (part.len == 0 || part.data[0] != '#' || !is_number(number))
+        return buffer_format(out, error, "%s%.*s", file->path, (int)part.len, part.data);
+    while (number.len > 1 && *number.data == '0') {
+        number.data++;
+        number.len--;
+    }
+    return buffer_format(out, error, "%s, %s %.*s", file->path, part_noun(file->path),
+                         (int)number.len, number.data);
+}
+
 static status refuse_found(struct gathering *gathering, const struct file *file, struct view id,
                            struct view reason, struct error *error)
 {
@@ -320,9 +354,7 @@ static status refuse_found(struct gathering *gathering, const struct file *file,
     struct view part = below ? (struct view){id.data + own, id.len - own} : (struct view){"", 0};
     if (part.len > PATH_BYTES)
         part.len = PATH_BYTES;
-    bool numbered = part.len > 1 && part.data[0] == '#';
-    status result = buffer_format(&what, error, numbered ? "%s, number %.*s" : "%s%.*s", file->path,
-                                  (int)part.len - numbered, part.data + numbered);
+    status result = name_part(&what, file, part, error);
     if (result == OK)
         result = buffer_append(&why, reason.data, reason.len, error);
     if (result == OK)

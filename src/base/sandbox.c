@@ -219,6 +219,29 @@ static status give_work(struct sandbox *sandbox, struct child *child, struct inp
 
 /* ---- results ---- */
 
+/* A child that answers in another form than agreed ends, as one that crashed. */
+static void on_nonsense(struct child *child)
+{
+    snprintf(child->killed, sizeof child->killed, "makes its reader answer nonsense");
+    on_death(child);
+}
+
+/* Each a length and as many bytes. */
+static bool are_frames(struct view bytes)
+{
+    while (bytes.len) {
+        uint32_t len;
+        if (bytes.len < sizeof len)
+            return false;
+        memcpy(&len, bytes.data, sizeof len);
+        if (bytes.len - sizeof len < len)
+            return false;
+        bytes.data += sizeof len + len;
+        bytes.len -= sizeof len + len;
+    }
+    return true;
+}
+
 static status take_batch(struct sandbox *sandbox, struct child *child, const char *bytes,
                          struct error *error)
 {
@@ -229,6 +252,10 @@ static status take_batch(struct sandbox *sandbox, struct child *child, const cha
         return fail(error, ERR_IO, "readers can't be confined: %.*s",
                     (int)(head.bytes < 500 ? head.bytes : 500), bytes + sizeof head);
     if (head.kind == BATCH_ITEMS) {
+        if (!are_frames((struct view){bytes + sizeof head, (size_t)head.bytes})) {
+            on_nonsense(child);
+            return OK;
+        }
         TRY(buffer_append(&input->frames, bytes + sizeof head, head.bytes, error));
         input->items = head.items;
         sandbox->held += head.bytes;
@@ -249,7 +276,6 @@ static bool is_sound(const struct batch_head *head, const struct child *child, u
            (head->kind != BATCH_ITEMS || head->items > child->input->items);
 }
 
-/* A child that answers in another form than agreed ends, as one that crashed. */
 static status take_batches(struct sandbox *sandbox, struct child *child, struct error *error)
 {
     struct batch_head head;
@@ -258,13 +284,14 @@ static status take_batches(struct sandbox *sandbox, struct child *child, struct 
     while (incoming->len - at >= sizeof head) {
         memcpy(&head, incoming->data + at, sizeof head);
         if (!is_sound(&head, child, 2 * sandbox->settings->item_bytes + READ_BYTES + 64)) {
-            snprintf(child->killed, sizeof child->killed, "makes its reader answer nonsense");
-            on_death(child);
+            on_nonsense(child);
             return OK;
         }
         if (incoming->len - at - sizeof head < head.bytes)
             break;
         TRY(take_batch(sandbox, child, incoming->data + at, error));
+        if (!child->pid)
+            return OK;
         at += sizeof head + (size_t)head.bytes;
     }
     if (at) {
@@ -292,12 +319,9 @@ static status deliver_frames(struct sandbox *sandbox, struct input *input, struc
 {
     struct view rest = {input->frames.data, input->frames.len};
     while (rest.len) {
-        uint32_t len = 0;
-        if (rest.len >= sizeof len)
-            memcpy(&len, rest.data, sizeof len);
-        if (rest.len < sizeof len || rest.len - sizeof len < len)
-            return fail(error, ERR_FORMAT, "%s: its reader sent a frame that is cut off",
-                        input->label);
+        uint32_t len;
+        memcpy(&len, rest.data, sizeof len);
+        ASSERT(rest.len - sizeof len >= len); /* are_frames */
         struct view frame = {rest.data + sizeof len, len};
         TRY(sandbox->feed->frame(sandbox->feed->context, sandbox->delivered, frame, error));
         rest.data += sizeof len + len;

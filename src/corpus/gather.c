@@ -12,11 +12,12 @@
 #include "corpus/reader.h"
 
 enum {
-    READER_MEMORY_BYTES = 1 << 30, /* beyond the file itself */
-    READER_ITEM_S = 20,            /* of processor time for one document */
+    READER_ITEM_S = 20, /* of processor time for one document */
     READER_SILENCE_S = 600,
     FRAME_FIELDS = 7
 };
+
+static const uint64_t READER_MEMORY_BYTES = (uint64_t)2 << 30; /* beyond the file itself */
 
 /* ---- frames: a document, a refusal or a file for another program ---- */
 
@@ -388,9 +389,9 @@ static status take_frame(void *context, size_t input, struct view frame, struct 
     const struct file *file = &order->files[input];
     struct found found;
     uint32_t kind;
-    if (!parse_frame(&found, &kind, frame))
-        return fail(error, ERR_FORMAT, "%s: its reader sent a document that is cut off",
-                    file->path);
+    if (!parse_frame(&found, &kind, frame)) /* what a reader sends is trusted as little as a file */
+        return gathering_refuse(order->gathering, file->path, "makes its reader answer nonsense",
+                                error);
     if (kind == FRAME_DOCUMENT)
         return add_found(order->gathering, &found, error);
     if (kind == FRAME_FILE)

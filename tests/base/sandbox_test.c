@@ -45,6 +45,12 @@ static const char *act(char letter)
         *nowhere = 1;
     if (letter == 'a')
         abort();
+    if (letter == 'n') {
+        static const char nonsense[100] = "nonsense";
+        assert_int_equal(write(3, nonsense, sizeof nonsense), sizeof nonsense);
+        for (volatile int spin = 1; spin;)
+            ;
+    }
     return letter == 'o' ? reach_out() : letter == 'm' ? take_memory() : "fine";
 }
 
@@ -142,6 +148,16 @@ static void what_ends_a_child_costs_one_item(void **state)
     }
 }
 
+static void a_child_that_answers_nonsense_ends(void **state)
+{
+    (void)state;
+    static struct stage stage;
+    static const char *const scripts[] = {"xnx", "x"};
+    run(&stage, scripts, 2, 2);
+    assert_string_equal(stage.text, "x fine; n makes its reader answer nonsense; x fine; end 0\n"
+                                    "x fine; end 1\n");
+}
+
 static void an_input_that_ends_every_child_is_given_up(void **state)
 {
     (void)state;
@@ -222,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_ends_a_child_costs_one_item),
         cmocka_unit_test(an_input_that_ends_every_child_is_given_up),
+        cmocka_unit_test(a_child_that_answers_nonsense_ends),
         cmocka_unit_test(a_child_reaches_nothing),
         cmocka_unit_test(a_child_has_only_the_memory_allowed),
         cmocka_unit_test(results_come_in_the_order_of_inputs),

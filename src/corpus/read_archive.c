@@ -109,7 +109,7 @@ static status read_entries(struct reading *reading, struct archive *archive, str
         struct arena_mark mark = arena_mark(reading->arena);
         int state = archive_read_next_header(archive, &entry);
         if (state == ARCHIVE_EOF)
-            return OK;
+            return count ? OK : reading_refuse(reading, id, "holds no files", error);
         if (!is_good(state))
             return reading_refuse(reading, id, "is damaged or cut off", error);
         if (count == MEMBERS_MAX)

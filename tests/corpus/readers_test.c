@@ -178,6 +178,11 @@ static void archives_are_read_like_folders(void **state)
     expect_reading("x.zip", (struct view){outer, outer_len / 2},
                    "x.zip/in.tar.gz refused: is damaged or cut off\n"
                    "x.zip refused: is damaged or cut off\n");
+    static const char nothing[10240]; /* how an empty tar looks */
+    len = pack(inner, sizeof inner, true, entries, 0);
+    expect_reading("y.zip", (struct view){inner, len}, "y.zip refused: holds no files\n");
+    expect_reading("y.tar", (struct view){nothing, sizeof nothing},
+                   "y.tar refused: is of an unknown kind, and binary\n");
 }
 
 static void a_bomb_is_refused(void **state)

@@ -51,6 +51,19 @@ static bool is_page_number(struct view line)
     return digits && line.len <= 8;
 }
 
+/* "Chapter 1 . . . . . 23" of a table of contents ends before its dots. */
+static struct view without_leader(struct view line)
+{
+    const char *dots = line.len ? memmem(line.data, line.len, ". . .", 5) : NULL;
+    if (!dots)
+        return line;
+    size_t at = (size_t)(dots - line.data);
+    for (size_t i = at; i < line.len; i++)
+        if (!strchr(". 0123456789", line.data[i]))
+            return line;
+    return view_trim((struct view){line.data, at});
+}
+
 static bool begins_small(struct view line)
 {
     uint32_t c = UTF8_BAD;
@@ -97,6 +110,7 @@ status pdf_join_lines(struct buffer *out, struct view text, struct error *error)
         line = view_trim(line);
         if (line.len == 0)
             open = false;
+        line = without_leader(line);
         if (line.len == 0 || (!open && is_page_number(line)))
             continue;
         if (open)

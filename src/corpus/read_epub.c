@@ -92,7 +92,7 @@ static status add_text(struct reading *reading, const struct book *book,
         return OK;
     struct item page = {.bytes = member->bytes};
     TRY(reading_decode(&page.bytes, reading, &page, error));
-    TRY(html_whole_text(&reading->text, &title, reading, page.bytes, error));
+    TRY(html_chapter_text(&reading->text, &title, reading, page.bytes, error));
     return buffer_append(&reading->text, "\n", 1, error);
 }
 

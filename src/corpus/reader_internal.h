@@ -91,6 +91,10 @@ MUST_USE status unpack_body(struct view *out, struct reading *reading, struct vi
 MUST_USE status html_whole_text(struct buffer *out, struct view *title, struct reading *reading,
                                 struct view page, struct error *error);
 
+/* The same of a book's chapter, without tables of contents: three and more links in a row. */
+MUST_USE status html_chapter_text(struct buffer *out, struct view *title, struct reading *reading,
+                                  struct view page, struct error *error);
+
 /* Case of ASCII does not matter. */
 bool view_is_caseless(struct view a, const char *text);
 bool view_starts_caseless(struct view a, const char *prefix);

@@ -280,7 +280,8 @@ static void a_book_of_pages_keeps_the_order_of_its_spine(void **state)
               "<item id='n' href='n.xhtml' properties='nav' media-type='application/xhtml+xml'/>"
               "</manifest><spine><itemref idref='n'/><itemref idref='b'/><itemref idref='a'/>"
               "</spine></package>"),
-        ENTRY("O/a.xhtml", "<html><title>x</title><p>второй</p></html>"),
+        ENTRY("O/a.xhtml", "<html><title>x</title><p>второй<p><a href=a>1</a><p><a "
+                           "href=b>2</a><li><a href=c>3</a></html>"),
         ENTRY("O/t/b b.xhtml", "<html><p>первый</p></html>"),
         ENTRY("O/n.xhtml", "<html><p>no</p></html>")};
     size_t len = pack(bytes, sizeof bytes, true, epub, 6);
@@ -351,11 +352,12 @@ static void lines_of_pages_become_running_text(void **state)
     buffer_create(&out, 1000);
     assert_ok(pdf_join_lines(&out,
                              view_of("Заголовок\n\nПервая строка, пере-\nнос и ещё из-за\n"
-                                     "Ростова-\nНа.\n\n12\n\fНовая\n"),
+                                     "Ростова-\nНа.\n\n12\n\fНовая\n\n1 Глава . . . 7\n\n"
+                                     ". . . .\n"),
                              &error),
               error);
     assert_string_equal(out.data, "Заголовок\nПервая строка, перенос и ещё из-за Ростова- На.\n"
-                                  "Новая");
+                                  "Новая\n1 Глава");
     buffer_destroy(&out);
     expect_reading("a.pdf", view_of("%PDF-1.4 x"), "a.pdf handed over: 10 bytes\n");
 }

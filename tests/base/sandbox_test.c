@@ -197,7 +197,7 @@ static void results_come_in_the_order_of_inputs(void **state)
     static struct stage one, more;
     static const char *scripts[200];
     for (int i = 0; i < 200; i++)
-        scripts[i] = i % 3 ? "xyz" : "abcabcxyz" + 6 - i % 2 * 3;
+        scripts[i] = i % 3 ? "xyz" : i % 2 ? "abcxyz" : "yyyx";
     run(&one, scripts, 60, 1);
     run(&more, scripts, 60, 4);
     assert_string_equal(one.text, more.text);

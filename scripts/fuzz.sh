@@ -4,7 +4,12 @@
 set -euo pipefail
 mode=${1:-replay} seconds=${2:-60} only=${3:-}
 build=build/variants/clang-address
-make -s -j2 CC=clang SAN=address "$build/lib/base.a" >/dev/null
+variant=(CC=clang SAN=address)
+if [ "$mode" = run ]; then # modules tell libFuzzer which branches an input reaches
+    build=build/variants/clang-fuzz
+    variant+=("BUILD=$build" "CFLAGS=-O1 -g -fsanitize=fuzzer-no-link")
+fi
+make -s -j2 "${variant[@]}" "$build/lib/base.a" >/dev/null
 libs="-larchive -lcjson -linih -lutf8proc -lxxhash -lzstd -lz -lmicrohttpd -lssl -lcrypto -lm -pthread"
 failed=0
 for source in fuzz/*_fuzz.c; do
@@ -13,7 +18,7 @@ for source in fuzz/*_fuzz.c; do
     modules=$(sed -n '1s,.*modules: *\(.*\) *\*/.*,\1,p' "$source")
     archives=""
     for module in $modules; do archives="$build/lib/$module.a $archives"; done
-    make -s -j2 CC=clang SAN=address $archives >/dev/null
+    make -s -j2 "${variant[@]}" $archives >/dev/null
     mkdir -p build/fuzz "fuzz/corpus/$name"
     clang -std=gnu11 -g -O1 -D_GNU_SOURCE -Isrc -fsanitize=fuzzer,address,undefined "$source" \
         -Wl,--start-group $archives -Wl,--end-group $libs -o "build/fuzz/$name"

@@ -7,7 +7,7 @@ libzstd-dev libarchive-dev zlib1g-dev libutf8proc-dev libedit-dev xz-utils p7zip
 [ "${1:-build}" = check ] && packages="$packages clang libclang-rt-14-dev clang-format libcmocka-dev
 libpcre2-dev unicode-data chromium chromium-driver python3-venv zstd gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user
-libopenmpi-dev openmpi-bin time"
+libopenmpi-dev openmpi-bin time poppler-utils"
 
 missing=""
 for package in $packages; do

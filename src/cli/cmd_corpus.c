@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "corpus/corpus.h"
 
@@ -43,6 +44,8 @@ static status run_build(struct corpus_counts *counts, struct corpus_job *job, in
     struct progress progress;
     TRY(thread_pool_create(&job->pool, threads, error));
     interrupt_install();
+    if (corpus_sandbox_notice())
+        log_warning("%s", corpus_sandbox_notice());
     progress_begin(&progress, "reading", "bytes", 0, false);
     job->progress = on_progress;
     job->context = &progress;
@@ -60,7 +63,7 @@ static int build(int argc, char **argv)
     const struct option table[] = {
         {"out", OPTION_STRING, &job.out, 0, 0, "DIR", "folder of the corpus (needed)"},
         {"field", OPTION_STRING, &job.settings.text_field, 0, 0, "NAME",
-         "field of JSON lines that holds the text (default text)"},
+         "field of JSON lines, and column of tables, that holds the text (default text)"},
         {"source", OPTION_STRING, &job.settings.source, 0, 0, "TEXT",
          "source of documents that don't say (default unknown)"},
         {"license", OPTION_STRING, &job.settings.license, 0, 0, "TEXT",
@@ -69,14 +72,19 @@ static int build(int argc, char **argv)
          "share of documents kept for evaluation (default 0.02)"},
         {"minimum", OPTION_INT, &job.settings.minimum_bytes, 1, 1e9, "BYTES",
          "shorter documents are left out (default 64)"},
+        {"whole-pages", OPTION_FLAG, &job.settings.whole_pages, 0, 0, NULL,
+         "of HTML all text with navigation, not the main text alone"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
         {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
     };
     const struct command_help help = {
         "rodnik corpus build --out DIR [options] INPUT...",
-        "Reads .txt, .md and .jsonl files (also .gz, .zst, .xz) from files and folders, makes them "
-        "clean UTF-8,\ndrops exact duplicates, holds some documents out for evaluation and writes "
-        "documents and manifest.",
+        "Reads files and folders, makes texts of them in clean UTF-8, drops exact duplicates, "
+        "holds "
+        "some\ndocuments out for evaluation and writes documents and manifest.  Kinds: txt, md, "
+        "jsonl, csv, tsv,\nhtml, warc, wet, fb2, epub, docx, odt, tei, mbox, eml, pdf (needs "
+        "pdftotext), and tar, zip, gz,\nzst, xz around them.  Readers run in a sandbox: a file "
+        "that makes one crash costs one document.",
         "  rodnik corpus build --out out/corpus texts/ more.jsonl.zst", NULL};
     struct options_result options;
     int exit_status;

@@ -77,18 +77,6 @@ struct cleaning {
     struct error *errors;  /* [threads] */
 };
 
-static status decode(struct buffer *out, struct candidate *candidate, struct error *error)
-{
-    enum text_encoding encoding = encoding_detect(candidate->bytes);
-    if (encoding == ENCODING_BINARY)
-        candidate->dropped = "is binary, not text";
-    else if (encoding == ENCODING_UNKNOWN)
-        candidate->dropped = "is in an unknown encoding (known: UTF-8, UTF-16, CP1251, KOI8-R)";
-    else
-        return encoding_decode(out, candidate->bytes, encoding, error);
-    return OK;
-}
-
 static status measure(struct candidate *candidate, struct view text, int64_t minimum_bytes,
                       struct arena *arena, struct error *error)
 {
@@ -116,24 +104,21 @@ static status measure(struct candidate *candidate, struct view text, int64_t min
     return document_leaf(&candidate->leaf, &document, error);
 }
 
-static status clean_into(struct buffer buffers[3], struct candidate *candidate,
+static status clean_into(struct buffer buffers[2], struct candidate *candidate,
                          int64_t minimum_bytes, struct arena *arena, struct error *error)
 {
     struct view text = candidate->bytes;
-    if (!candidate->decoded) {
-        TRY(decode(&buffers[0], candidate, error));
-        text = (struct view){buffers[0].data, buffers[0].len};
-    } else if (!utf8_valid(text))
+    if (!utf8_valid(text)) {
         candidate->dropped = "is not valid UTF-8";
-    if (candidate->dropped)
         return OK;
+    }
     if (!is_plain(text)) {
-        TRY(strip(&buffers[1], text, error));
-        text = (struct view){buffers[1].data, buffers[1].len};
+        TRY(strip(&buffers[0], text, error));
+        text = (struct view){buffers[0].data, buffers[0].len};
     }
     if (unicode_nfc_prefix(text) < text.len) {
-        TRY(unicode_nfc(&buffers[2], text, error));
-        text = (struct view){buffers[2].data, buffers[2].len};
+        TRY(unicode_nfc(&buffers[1], text, error));
+        text = (struct view){buffers[1].data, buffers[1].len};
     }
     return measure(candidate, text, minimum_bytes, arena, error);
 }
@@ -144,15 +129,15 @@ static void clean_some(void *context, size_t begin, size_t end, int thread)
     struct error *error = &cleaning->errors[thread];
     for (size_t i = begin; i < end && error->code == OK && !interrupt_requested(); i++) {
         struct candidate *candidate = &cleaning->gathering->list[i];
-        struct buffer buffers[3];
-        for (int b = 0; b < 3; b++)
+        struct buffer buffers[2];
+        for (int b = 0; b < 2; b++)
             buffer_create(&buffers[b], 3 * (size_t)TEXT_BYTES_MAX);
         if (candidate->bytes.len > TEXT_BYTES_MAX)
             candidate->dropped = "is larger than allowed";
         else
             (void)!clean_into(buffers, candidate, cleaning->gathering->settings->minimum_bytes,
                               cleaning->arenas[thread], error);
-        for (int b = 0; b < 3; b++)
+        for (int b = 0; b < 2; b++)
             buffer_destroy(&buffers[b]);
     }
 }

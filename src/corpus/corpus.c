@@ -164,6 +164,7 @@ static status build_in(struct corpus_counts *counts, const struct corpus_job *jo
     gathering->settings = &job->settings;
     gathering->progress = job->progress;
     gathering->context = job->context;
+    gathering->readers = (int)threads;
     status result = OK;
     for (size_t i = 0; i < threads && result == OK; i++)
         result = arena_create(&arenas[i], 0, error);

@@ -22,10 +22,11 @@
 /* ---- building ---- */
 
 struct corpus_settings {
-    const char *text_field;       /* of JSON lines */
+    const char *text_field;       /* of JSON lines, and the column of tables */
     const char *source, *license; /* of documents that don't say */
     double held_out;              /* share of documents, chosen by their hash */
     int64_t minimum_bytes;        /* shorter documents are left out */
+    bool whole_pages;             /* of HTML all text, not the main text alone */
 };
 struct corpus_settings corpus_settings_default(void);
 
@@ -47,11 +48,16 @@ struct corpus_job {
     void *context;
 };
 
-/* Reads .txt, .md and .jsonl files, each also as .gz, .zst or .xz.  What can't be read is named
- * with its reason in the manifest
- * and counted, never fatal; a corpus without any document is ERR_FORMAT. */
+/* Reads files of the kinds that corpus_kinds names, in folders and archives too.  What can't be
+ * read is named with its reason in the manifest and counted, never fatal; a corpus without any
+ * document is ERR_FORMAT. */
 MUST_USE status corpus_build(struct corpus_counts *out, const struct corpus_job *job,
                              struct error *error);
+
+/* The kinds of files that are read, comma-separated. */
+const char *corpus_kinds(void);
+/* What this machine's kernel lacks for holding readers, as a sentence; NULL: nothing. */
+const char *corpus_sandbox_notice(void);
 
 /* ---- reading ---- */
 
@@ -86,18 +92,37 @@ enum text_encoding {
     ENCODING_UNKNOWN,
     ENCODING_BINARY,
     ENCODING_UTF8,
-    ENCODING_UTF16,
+    ENCODING_UTF16, /* by its mark */
+    ENCODING_UTF16LE,
+    ENCODING_UTF16BE,
     ENCODING_CP1251,
-    ENCODING_KOI8_R
+    ENCODING_KOI8_R,
+    ENCODING_CP866,
+    ENCODING_ISO8859_5,
+    ENCODING_CP1252 /* only where it is said */
 };
 const char *encoding_name(enum text_encoding encoding);
-/* UTF-8 when valid, UTF-16 by its mark, else the single-byte encoding in which the bytes look most
- * like Russian; binary when
- * control characters stand there. */
+/* UTF-8 when valid or nearly, UTF-16 by its mark or its zeros, else the single-byte encoding in
+ * which the bytes look most like Russian; binary when control characters stand there. */
 enum text_encoding encoding_detect(struct view bytes);
-/* Appends the text as UTF-8, without a byte order mark. */
+/* As a page or a mail names encodings; ENCODING_UNKNOWN for names not known here. */
+enum text_encoding encoding_of_label(struct view label);
+/* The encoding that is said (its label may be empty), unless the bytes show another. */
+enum text_encoding encoding_choose(struct view bytes, struct view label);
+/* Appends the text as UTF-8, without a byte order mark; what the encoding does not have becomes
+ * U+FFFD. */
 MUST_USE status encoding_decode(struct buffer *out, struct view bytes, enum text_encoding encoding,
                                 struct error *error);
+
+enum double_encoding {
+    DOUBLE_NONE,     /* nothing was appended */
+    DOUBLE_REPAIRED, /* the text that it was is in `out` */
+    DOUBLE_ENCODED   /* it was encoded twice and can't be brought back */
+};
+/* UTF-8 text whose UTF-8 bytes were read as CP1251, CP1252, KOI8-R or CP866 and encoded again, in
+ * whole or in lines. */
+MUST_USE status encoding_undouble(struct buffer *out, enum double_encoding *result,
+                                  struct view text, struct error *error);
 
 /* ---- JSON lines, for tests and fuzzing ---- */
 

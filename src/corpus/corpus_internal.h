@@ -4,17 +4,12 @@
 
 #include "corpus/corpus.h"
 
-enum {
-    DOCUMENTS_MAX = 50000000,
-    REFUSALS_LISTED_MAX = 1000,
-    FOLDER_DEPTH_MAX = 64,
-    LINE_BYTES_MAX = 256 << 20
-};
+enum { DOCUMENTS_MAX = 50000000, REFUSALS_LISTED_MAX = 1000, FOLDER_DEPTH_MAX = 64 };
 
 struct candidate {
-    struct view bytes; /* as read: raw, or UTF-8 when it comes from JSON */
-    bool decoded;
+    struct view bytes; /* as a reader gave it: UTF-8 */
     const char *id, *source, *license;
+    const char *kind, *url, *title; /* NULL: not said */
     /* filled by cleaning */
     struct view text;
     struct sha256 hash, leaf;
@@ -38,6 +33,7 @@ struct gathering {
     struct refusal refused[REFUSALS_LISTED_MAX];
     size_t refused_count; /* may exceed what is listed */
     size_t files;
+    int readers; /* processes that read at once */
     double done_bytes;
 };
 

@@ -13,7 +13,12 @@
 #include "proof/merkle.h"
 
 #define TEXTS_MAGIC "rodnik texts 1\n"
-enum { TEXTS_HEADER_BYTES = 24, MANIFEST_BYTES_MAX = 64 << 20, MANIFEST_FORMAT = 1 };
+enum {
+    TEXTS_HEADER_BYTES = 24,
+    MANIFEST_BYTES_MAX = 64 << 20,
+    MANIFEST_FORMAT = 1,
+    SITE_BYTES = 300
+};
 static const size_t DOCUMENTS_FILE_BYTES_MAX = (size_t)64 << 30;
 
 /* ---- writing ---- */
@@ -56,6 +61,11 @@ static status write_document(struct buffer *out, const struct candidate *candida
     cJSON_AddStringToObject(json, "source", candidate->source);
     cJSON_AddStringToObject(json, "license", candidate->license);
     cJSON_AddStringToObject(json, "language", corpus_language_name(candidate->language));
+    const char *const names[] = {"kind", "url", "title"};
+    const char *const values[] = {candidate->kind, candidate->url, candidate->title};
+    for (size_t i = 0; i < 3; i++)
+        if (values[i])
+            cJSON_AddStringToObject(json, names[i], values[i]);
     cJSON_AddBoolToObject(json, "held_out", candidate->held_out);
     char *text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
@@ -110,8 +120,21 @@ static void count_in(cJSON *tallies, const char *name, const struct candidate *c
         cJSON_SetNumberValue(bytes, bytes->valuedouble + (double)candidate->text.len);
 }
 
+/* Pages are counted by site: their addresses differ all. */
+static const char *site_of(char site[SITE_BYTES], const char *source)
+{
+    const char *host = strstr(source, "://");
+    if (!host)
+        return source;
+    size_t len = (size_t)(host - source) + 3;
+    len += strcspn(source + len, "/?#");
+    snprintf(site, SITE_BYTES, "%.*s", (int)len, source);
+    return site;
+}
+
 static void add_tallies(cJSON *json, const struct gathering *gathering)
 {
+    char site[SITE_BYTES];
     cJSON *sources = cJSON_AddObjectToObject(json, "sources");
     cJSON *licenses = cJSON_AddObjectToObject(json, "licenses");
     cJSON *languages = cJSON_AddObjectToObject(json, "languages");
@@ -119,7 +142,7 @@ static void add_tallies(cJSON *json, const struct gathering *gathering)
         const struct candidate *candidate = &gathering->list[i];
         if (!is_kept(candidate))
             continue;
-        count_in(sources, candidate->source, candidate);
+        count_in(sources, site_of(site, candidate->source), candidate);
         count_in(licenses, candidate->license, candidate);
         count_in(languages, corpus_language_name(candidate->language), candidate);
     }

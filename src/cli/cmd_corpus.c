@@ -1,4 +1,4 @@
-/* rodnik corpus: build, show. */
+/* rodnik corpus: build, show; what has files of its own is in cmd_corpus.h. */
 #include "cli/cli.h"
 
 #include <cjson/cJSON.h>
@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/progress.h"
+#include "cli/cmd_corpus.h"
 #include "corpus/corpus.h"
 
 /* ---- build ---- */
@@ -203,20 +204,30 @@ static int show(int argc, char **argv)
 
 int command_corpus(int argc, char **argv)
 {
-    char build_name[] = "corpus build", show_name[] = "corpus show"; /* for messages */
+    static const struct {
+        const char *verb;
+        int (*run)(int argc, char **argv);
+    } commands[] = {{"build", build},
+                    {"show", show},
+                    {"signals", command_corpus_signals},
+                    {"decide", command_corpus_decide},
+                    {"language", command_corpus_language}};
     const char *verb = argc > 1 ? argv[1] : "";
-    if (strcmp(verb, "build") == 0) {
-        argv[1] = build_name;
-        return build(argc - 1, argv + 1);
-    }
-    if (strcmp(verb, "show") == 0) {
-        argv[1] = show_name;
-        return show(argc - 1, argv + 1);
-    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(verb, commands[i].verb) == 0) {
+            char name[64]; /* for messages */
+            snprintf(name, sizeof name, "corpus %s", verb);
+            argv[1] = name;
+            return commands[i].run(argc - 1, argv + 1);
+        }
     bool help = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
     fprintf(help ? stdout : stderr,
             "usage: rodnik corpus build --out DIR [options] INPUT...\n"
-            "       rodnik corpus show DIR\n\nrodnik corpus build --help tells more.\nexample:\n"
+            "       rodnik corpus show DIR\n"
+            "       rodnik corpus signals DIR\n"
+            "       rodnik corpus decide DIR --profile NAME|FILE\n"
+            "       rodnik corpus language train|test|tell ...\n\n"
+            "rodnik corpus build --help tells more.\nexample:\n"
             "  rodnik corpus build --out out/corpus texts/\n");
     return help ? 0 : 2;
 }

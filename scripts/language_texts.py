@@ -23,6 +23,7 @@ LANGUAGES = {"ru": ["ru"], "uk": ["uk"], "be": ["be"], "bg": ["bg"], "sr": ["sr"
 LABEL_OF = {name: label for label, names in LANGUAGES.items() for name in names}
 CYRILLIC = set("ru uk be bg kk mk".split())
 MESSAGE_LETTERS = 25  # shorter messages are names of buttons
+ENGLISH = re.compile(r"(?i)\b(?:the|of|and|is|are|this|that|with|from|you|your)\b")
 DOCUMENT_CHARACTERS = 1500
 
 
@@ -74,10 +75,12 @@ def packed(path):
 
 
 def fits(label, text):
-    """Translations fall back to English where they are not complete."""
+    """Running text, not code; and not English, to which translations fall back where they are not complete."""
     letters = [c for c in text if c.isalpha()]
     cyrillic = sum("\u0400" <= c <= "\u052f" for c in letters)
-    if len(letters) < MESSAGE_LETTERS:
+    if len(letters) < MESSAGE_LETTERS or len(letters) * 10 < len(text.replace(" ", "")) * 8:
+        return False
+    if label != "en" and len(ENGLISH.findall(text)) >= 2:
         return False
     return cyrillic * 2 > len(letters) if label in CYRILLIC else cyrillic * 2 > len(letters) or cyrillic * 20 < len(letters)
 
@@ -128,7 +131,8 @@ def label_of_path(path):
 
 def add_file(texts, path, package):
     label = label_of_path(path)
-    if "/games/fortunes/" in path and not path.endswith((".dat", ".u8")):
+    if "/games/fortunes/" in path and "/off/" not in path and not path.endswith((".dat", ".u8")):
+        # those under off/ are in rot13
         for fortune in re.split(r"\n%\n", packed(path)):
             texts.add(package.rsplit("-", 1)[-1], fortune)
     if not label:

@@ -221,13 +221,12 @@ int command_corpus(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
         }
     bool help = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
-    fprintf(help ? stdout : stderr,
-            "usage: rodnik corpus build --out DIR [options] INPUT...\n"
-            "       rodnik corpus show DIR\n"
-            "       rodnik corpus signals DIR\n"
-            "       rodnik corpus decide DIR --profile NAME|FILE\n"
-            "       rodnik corpus language train|test|tell ...\n\n"
-            "rodnik corpus build --help tells more.\nexample:\n"
-            "  rodnik corpus build --out out/corpus texts/\n");
+    fprintf(help ? stdout : stderr, "usage: rodnik corpus build --out DIR [options] INPUT...\n"
+                                    "       rodnik corpus show DIR\n"
+                                    "       rodnik corpus signals DIR\n"
+                                    "       rodnik corpus decide DIR --profile NAME|FILE\n"
+                                    "       rodnik corpus language train|test|tell ...\n\n"
+                                    "rodnik corpus build --help tells more.\nexample:\n"
+                                    "  rodnik corpus build --out out/corpus texts/\n");
     return help ? 0 : 2;
 }

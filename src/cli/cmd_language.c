@@ -89,9 +89,9 @@ static int train(int argc, char **argv)
     const struct option table[] = {
         {"out", OPTION_STRING, &out, 0, 0, "FILE", "the model (needed)"},
         {"buckets", OPTION_INT, &training.buckets, LANGUAGE_BUCKETS_MIN, LANGUAGE_BUCKETS_MAX, "N",
-         "rows of the table, a byte each for every language (default 32768)"},
+         "rows of the table, a byte each for every language (default 61440)"},
         {"snippets", OPTION_INT, &training.snippets, 1, 1e9, "N",
-         "pieces of text to learn from, for each language (default 100000)"},
+         "pieces of text to learn from, for each language (default 300000)"},
         {"seed", OPTION_INT, &seed, 0, 9e15, "N", "which pieces are drawn (default 1)"},
     };
     const struct command_help help = {
@@ -107,11 +107,11 @@ static int train(int argc, char **argv)
     struct error error = {0};
     struct arena *arena = NULL;
     training.seed = (uint64_t)seed;
-    status result = out ? arena_create(&arena, 0, &error)
-                        : fail(&error, ERR_USAGE, "--out FILE is needed");
+    status result =
+        out ? arena_create(&arena, 0, &error) : fail(&error, ERR_USAGE, "--out FILE is needed");
     if (result == OK)
-        result = train_to(out, &training, options.positional, options.positional_count, arena,
-                          &error);
+        result =
+            train_to(out, &training, options.positional, options.positional_count, arena, &error);
     arena_destroy(arena);
     return result == OK ? 0 : cli_fail("corpus language train", &error);
 }
@@ -310,9 +310,8 @@ static int tell(int argc, char **argv)
     struct error error = {0};
     struct arena *arena = NULL;
     struct language_model *model;
-    status result = options.positional_count
-                        ? arena_create(&arena, 0, &error)
-                        : fail(&error, ERR_USAGE, "no file was named");
+    status result = options.positional_count ? arena_create(&arena, 0, &error)
+                                             : fail(&error, ERR_USAGE, "no file was named");
     if (result == OK)
         result = open_model(&model, path, arena, &error);
     for (size_t i = 0; i < options.positional_count && result == OK; i++)
@@ -336,10 +335,9 @@ int command_corpus_language(int argc, char **argv)
             return verbs[i].run(argc - 1, argv + 1);
         }
     bool help = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
-    fprintf(help ? stdout : stderr,
-            "usage: rodnik corpus language train --out FILE LABEL=FILE...\n"
-            "       rodnik corpus language test [options] LABEL=FILE...\n"
-            "       rodnik corpus language tell [options] FILE...\n\n"
-            "example:\n  rodnik corpus language tell letter.txt\n");
+    fprintf(help ? stdout : stderr, "usage: rodnik corpus language train --out FILE LABEL=FILE...\n"
+                                    "       rodnik corpus language test [options] LABEL=FILE...\n"
+                                    "       rodnik corpus language tell [options] FILE...\n\n"
+                                    "example:\n  rodnik corpus language tell letter.txt\n");
     return help ? 0 : 2;
 }

@@ -213,8 +213,8 @@ static status decide(struct decisions *out, const char *profile, const char *cor
     TRY(profile_open(&out->profile, profile, error));
     TRY(signals_path(path, corpus, error));
     if (!file_exists(path))
-        return fail(error, ERR_USAGE, "%s: there is no such file; `rodnik corpus signals DIR` makes it",
-                    path);
+        return fail(error, ERR_USAGE,
+                    "%s: there is no such file; `rodnik corpus signals DIR` makes it", path);
     TRY(file_map(&bytes, path, error));
     struct view file = {bytes.data ? (const char *)bytes.data : "", bytes.len};
     status result = decide_all(out, file, path, error);
@@ -240,8 +240,9 @@ static status print_profile(const char *name, struct error *error)
 static const char *keys_help(struct buffer *out)
 {
     struct error error = {0};
-    if (buffer_string(out, "Keys of a profile; the quotient named must lie within the limits. "
-                           "Profiles: web-ru web-en fiction verse\nlaw dialogue plain.\n",
+    if (buffer_string(out,
+                      "Keys of a profile; the quotient named must lie within the limits. "
+                      "Profiles: web-ru web-en fiction verse\nlaw dialogue plain.\n",
                       &error) != OK ||
         profile_help(out, &error) != OK)
         return NULL;
@@ -269,8 +270,8 @@ int command_corpus_decide(int argc, char **argv)
         "  rodnik corpus decide out/corpus --profile web-ru", keys_help(&keys)};
     struct options_result options;
     int exit_status;
-    bool go_on = cli_options(&options, &exit_status, &help, table, sizeof table / sizeof *table,
-                             argc, argv);
+    bool go_on =
+        cli_options(&options, &exit_status, &help, table, sizeof table / sizeof *table, argc, argv);
     buffer_destroy(&keys);
     if (!go_on)
         return exit_status;

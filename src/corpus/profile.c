@@ -24,7 +24,9 @@ struct rule {
 };
 
 #define RULE(section, name, side, over, under, help)                                               \
-    {section, name, section "." name, side, over, under, help}
+    {                                                                                              \
+        section, name, section "." name, side, over, under, help                                   \
+    }
 
 /* clang-format off */
 static const struct rule rules[] = {

@@ -37,8 +37,8 @@ uint64_t signals_value(const struct signals *signals, int index)
 
 /* FineWeb-2's lists for Russian and English; upper case is another word, as there. */
 static const char *const stop_words[2][23] = {
-    {"в", "и", "на", "с",  "года", "по", "году", "из", "был", "к",     "не",
-     "от", "что", "за", "для", "его", "как", "а", "он", "также", "до", "после", NULL},
+    {"в",   "и",  "на",  "с",   "года", "по", "году", "из",    "был", "к",     "не", "от",
+     "что", "за", "для", "его", "как",  "а",  "он",   "также", "до",  "после", NULL},
     {"the", "be", "to", "of", "and", "that", "have", "with", NULL}};
 enum { STOP_WORD_CHARACTERS_MAX = 5 };
 

@@ -98,7 +98,7 @@ struct signals_job {
     const struct corpus *corpus; /* open */
     const struct language_model *model;
     struct thread_pool *pool;
-    const char *path; /* of the file to write */
+    const char *path;                                   /* of the file to write */
     void (*progress)(void *context, double done_bytes); /* may be NULL */
     void *context;
 };

@@ -6,7 +6,7 @@ enum { BATCH = 4096 };
 
 struct batch {
     const struct signals_job *job;
-    size_t first; /* document of item 0 */
+    size_t first;               /* document of item 0 */
     struct signals *signals;    /* [BATCH] */
     struct signals_work **work; /* [threads] */
     struct error *errors;       /* [threads] */
@@ -74,7 +74,8 @@ status signals_of_corpus(const struct signals_job *job, struct error *error)
     struct signals_writer writer;
     TRY(arena_create(&arena, 0, error));
     status result = make_batch(&batch, job, arena, error);
-    if (result == OK && (result = signals_writer_open(&writer, job->path, job->model, error)) == OK) {
+    if (result == OK &&
+        (result = signals_writer_open(&writer, job->path, job->model, error)) == OK) {
         result = measure_all(&writer, &batch, error);
         if (result == OK)
             result = signals_writer_commit(&writer, error);

@@ -21,13 +21,13 @@ struct stop_word {
 struct signals_work {
     const struct language_model *model;
     struct stop_word stop[STOP_SLOTS];
-    struct buffer hashes;    /* uint64_t [tokens] */
-    struct buffer ends;      /* uint32_t [tokens + 1]: code points of the tokens before, each +1 */
-    struct buffer live;      /* uint32_t: positions of n-grams that occur again */
-    struct buffer grams;     /* uint64_t: their hashes */
-    struct buffer slots;     /* uint32_t: where they are in the table */
-    struct buffer table;     /* struct repeat_entry */
-    size_t tokens;           /* in hashes */
+    struct buffer hashes; /* uint64_t [tokens] */
+    struct buffer ends;   /* uint32_t [tokens + 1]: code points of the tokens before, each +1 */
+    struct buffer live;   /* uint32_t: positions of n-grams that occur again */
+    struct buffer grams;  /* uint64_t: their hashes */
+    struct buffer slots;  /* uint32_t: where they are in the table */
+    struct buffer table;  /* struct repeat_entry */
+    size_t tokens;        /* in hashes */
 };
 
 static inline uint64_t repeat_mix(uint64_t gram, uint64_t token)

@@ -58,7 +58,7 @@ struct language_text {
 };
 
 struct language_training {
-    const struct language_text *texts; /* any order; several may have one label */
+    const struct language_text *texts; /* any order; those of one label are drawn from alike */
     size_t count;
     int64_t buckets;  /* rows of the weight table */
     int64_t snippets; /* pieces of 20 to 200 letters to learn from, for each label */

@@ -16,13 +16,13 @@ enum {
     SNIPPET_FEATURES_MAX = 8192,
     SNIPPETS_PER_REPORT = 1024
 };
-static const float RATE = 0.5f;         /* falls to 0 over the training */
-static const float WEIGHT_LIMIT = 24.f; /* so that a step of one byte stays small */
+static const float RATE = 2.f;          /* falls to 0 over the training */
+static const float WEIGHT_LIMIT = 40.f; /* so that a step of one byte stays small */
 static const size_t TEXTS_BYTES_MAX = (size_t)64 << 30;
 
 struct language_training language_training_default(void)
 {
-    return (struct language_training){.buckets = 32768, .snippets = 100000, .seed = 1};
+    return (struct language_training){.buckets = 61440, .snippets = 300000, .seed = 1};
 }
 
 /* ---- texts by label ---- */
@@ -31,7 +31,6 @@ struct label {
     const char *name;
     const struct language_text **texts;
     size_t count;
-    uint64_t bytes;
 };
 
 struct trainer {
@@ -77,8 +76,10 @@ static status sort_texts(struct trainer *trainer, struct arena *arena, struct er
             label = &trainer->label[trainer->count++];
             *label = (struct label){.name = text->label, .texts = &trainer->sorted[i]};
         }
+        if (text->text.len < SNIPPET_BYTES_MAX)
+            return fail(error, ERR_USAGE, "a text of %s has %zu bytes, needed are %d", text->label,
+                        text->text.len, SNIPPET_BYTES_MAX);
         label->count++;
-        label->bytes += text->text.len;
     }
     return OK;
 }
@@ -94,24 +95,15 @@ static status check_labels(const struct trainer *trainer, struct error *error)
             return fail(error, ERR_USAGE,
                         "'%s' is no name of a language; allowed are 1 to %d of a-z, 0-9 and -",
                         name, LANGUAGE_LABEL_BYTES - 1);
-        if (trainer->label[l].bytes < SNIPPET_BYTES_MAX)
-            return fail(error, ERR_USAGE, "the texts of %s have %llu bytes, needed are %d", name,
-                        (unsigned long long)trainer->label[l].bytes, SNIPPET_BYTES_MAX);
     }
     return OK;
 }
 
 /* ---- snippets ---- */
 
-/* Running text from the byte at `position` of all the label's texts on: from the beginning of the
- * next word, for as many letters. */
-static struct view snippet_at(const struct label *label, uint64_t position, size_t letters)
+/* Running text from the beginning of the next word on, for as many letters. */
+static struct view snippet_at(struct view text, size_t begin, size_t letters)
 {
-    size_t i = 0;
-    while (position >= label->texts[i]->text.len)
-        position -= label->texts[i++]->text.len;
-    struct view text = label->texts[i]->text;
-    size_t begin = (size_t)position;
     while (begin > 0 && begin < text.len && text.data[begin] != ' ' && text.data[begin] != '\n')
         begin++;
     size_t end = begin;
@@ -125,13 +117,13 @@ static struct view snippet_at(const struct label *label, uint64_t position, size
 
 static struct view draw_snippet(const struct trainer *trainer, int language, uint64_t number)
 {
+    enum { SPAN = SNIPPET_LETTERS_MAX - SNIPPET_LETTERS_MIN + 1 };
     const struct label *label = &trainer->label[language];
     struct random_key key = {trainer->training->seed, RANDOM_LANGUAGE, (uint64_t)language};
-    uint64_t position = random_below(key, 2 * number, label->bytes);
-    uint64_t letters = SNIPPET_LETTERS_MIN +
-                       random_below(key, 2 * number + 1,
-                                    SNIPPET_LETTERS_MAX - SNIPPET_LETTERS_MIN + 1);
-    return snippet_at(label, position, (size_t)letters);
+    struct view text = label->texts[random_below(key, 3 * number, label->count)]->text;
+    size_t begin = (size_t)random_below(key, 3 * number + 1, text.len);
+    size_t letters = SNIPPET_LETTERS_MIN + (size_t)random_below(key, 3 * number + 2, SPAN);
+    return snippet_at(text, begin, letters);
 }
 
 struct snippet_features {

@@ -325,10 +325,11 @@ static void scan_word(struct scan *scan)
 {
     struct signals *out = scan->out;
     size_t begin = scan->at, characters = 0, letters = 0, upper = 0, digits = 0;
+    const uint8_t *ascii = &unicode_property_bytes[unicode_property_block[0] * 256u];
     while (scan->at < scan->len) {
         uint32_t c;
         size_t taken = read_character(&c, scan, scan->at);
-        uint8_t properties = unicode_properties(c);
+        uint8_t properties = c < 0x80 ? ascii[c] : unicode_properties(c);
         enum unicode_kind kind = (enum unicode_kind)(properties & UNICODE_KIND_MASK);
         if (!in_word(kind)) {
             uint32_t next;

@@ -41,11 +41,16 @@ static inline uint64_t repeat_mix(uint64_t gram, uint64_t token)
 MUST_USE status repeat_table(struct repeat_entry **out, int *bits, struct signals_work *work,
                              size_t count, struct error *error);
 
+static inline uint32_t repeat_home(int bits, uint64_t key)
+{
+    return (uint32_t)((key * 0xD6E8FEB86659FD93u) >> (64 - bits));
+}
+
 /* The entry of the key or the free one where it belongs. */
 static inline uint32_t repeat_slot(const struct repeat_entry *table, int bits, uint64_t key)
 {
     uint32_t mask = (uint32_t)((1ull << bits) - 1);
-    uint32_t slot = (uint32_t)((key * 0xD6E8FEB86659FD93u) >> (64 - bits));
+    uint32_t slot = repeat_home(bits, key);
     while (table[slot].count && table[slot].key != key)
         slot = (slot + 1) & mask;
     return slot;

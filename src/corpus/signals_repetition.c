@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { TOP_FIRST = 2, TOP_LAST = 4, AGAIN_FIRST = 5, AGAIN_LAST = 10, TABLE_BITS_MIN = 4 };
+enum { AHEAD = 16 }; /* entries fetched before their turn: tables of long texts leave the cache */
 
 status repeat_table(struct repeat_entry **out, int *bits, struct signals_work *work, size_t count,
                     struct error *error)
@@ -66,6 +67,8 @@ static status count_all(struct grams *grams, struct signals_work *work, struct e
     int bits;
     TRY(repeat_table(&grams->table, &bits, work, grams->count, error));
     for (size_t i = 0; i < grams->count; i++) {
+        if (i + AHEAD < grams->count)
+            __builtin_prefetch(&grams->table[repeat_home(bits, grams->hash[i + AHEAD])], 1);
         uint32_t slot = repeat_slot(grams->table, bits, grams->hash[i]);
         grams->table[slot].key = grams->hash[i];
         grams->table[slot].count++;
@@ -78,6 +81,8 @@ static void drop_single(struct grams *grams)
 {
     size_t kept = 0;
     for (size_t i = 0; i < grams->count; i++) {
+        if (i + AHEAD < grams->count)
+            __builtin_prefetch(&grams->table[grams->slot[i + AHEAD]]);
         if (grams->table[grams->slot[i]].count < 2)
             continue;
         grams->position[kept] = grams->position[i];

@@ -47,7 +47,7 @@ static const struct rule rules[] = {
     RULE("lines", "end_min", MIN, FIELD(lines_end), FIELD(lines), "lines that end as prose does"),
     RULE("lines", "end_narrow_min", MIN, FIELD(lines_end_narrow), FIELD(lines), "lines that end with a full stop, ! or ?"),
     RULE("lines", "short_max", MAX, FIELD(lines_short), FIELD(lines), "lines of at most 30 characters"),
-    RULE("lines", "newlines_max", MAX, FIELD(newlines), FIELD(tokens), "newlines for each token"),
+    RULE("lines", "newlines_max", MAX, FIELD(lines), FIELD(tokens), "ends of lines that are not blank, for each token"),
     RULE("lines", "words_min", MIN, FIELD(words), FIELD(lines), "words a line"),
     RULE("lines", "bullets_max", MAX, FIELD(lines_bullet), FIELD(lines), "lines that begin with a bullet or a hyphen"),
     RULE("lines", "ellipses_max", MAX, FIELD(lines_ellipsis), FIELD(lines), "lines that end with an ellipsis"),

@@ -1,5 +1,5 @@
 /* rodnik corpus: build, show; what has files of its own is in cmd_corpus.h. */
-#include "cli/cli.h"
+#include "cli/cmd_corpus.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/progress.h"
-#include "cli/cmd_corpus.h"
+#include "cli/cli.h"
 #include "corpus/corpus.h"
 
 /* ---- build ---- */

@@ -167,7 +167,7 @@ static bool stood_before(uint64_t *characters, struct repeat_entry *table, int b
 {
     uint64_t hash = hash64(piece.data, piece.len, 0);
     uint32_t slot = repeat_slot(table, bits, hash);
-    table[slot].key = hash;
+    table[slot].tag = (uint32_t)hash;
     if (table[slot].count++ == 0)
         return false;
     *characters += utf8_count(piece);
@@ -320,41 +320,66 @@ static void find_stop_word(struct scan *scan, uint64_t hash)
         }
 }
 
-/* From a first character that belongs to a word, already counted by the caller's loop. */
+/* A code point at `at` that joins two others of a word. */
+static bool joins_at(const struct scan *scan, size_t at, uint32_t c, size_t taken)
+{
+    uint32_t next;
+    if (!joins(c) || at + taken >= scan->len)
+        return false;
+    read_character(&next, scan, at + taken);
+    return in_word(unicode_kind(next));
+}
+
+struct word_counts {
+    size_t characters, letters, upper, digits;
+};
+
+/* From a first character that belongs to a word to its end, in local variables: this is where most
+ * of the time goes. */
+static size_t scan_letters(struct word_counts *out, const struct scan *scan)
+{
+    const uint8_t *ascii = &unicode_property_bytes[unicode_property_block[0] * 256u];
+    struct word_counts counts = {0};
+    size_t at = scan->at;
+    while (at < scan->len) {
+        unsigned char byte = (unsigned char)scan->data[at];
+        uint32_t c = byte;
+        size_t taken = 1;
+        if (byte >= 0x80)
+            taken = read_character(&c, scan, at);
+        uint8_t properties = byte < 0x80 ? ascii[byte] : unicode_properties(c);
+        enum unicode_kind kind = (enum unicode_kind)(properties & UNICODE_KIND_MASK);
+        if (kind == UNICODE_LETTER) {
+            counts.letters++;
+            counts.upper += (properties & UNICODE_UPPER) != 0;
+        } else if (kind == UNICODE_NUMBER)
+            counts.digits++;
+        else if (kind != UNICODE_MARK && !joins_at(scan, at, c, taken))
+            break;
+        counts.characters++;
+        at += taken;
+    }
+    *out = counts;
+    return at;
+}
+
 static void scan_word(struct scan *scan)
 {
     struct signals *out = scan->out;
-    size_t begin = scan->at, characters = 0, letters = 0, upper = 0, digits = 0;
-    const uint8_t *ascii = &unicode_property_bytes[unicode_property_block[0] * 256u];
-    while (scan->at < scan->len) {
-        uint32_t c;
-        size_t taken = read_character(&c, scan, scan->at);
-        uint8_t properties = c < 0x80 ? ascii[c] : unicode_properties(c);
-        enum unicode_kind kind = (enum unicode_kind)(properties & UNICODE_KIND_MASK);
-        if (!in_word(kind)) {
-            uint32_t next;
-            if (!joins(c) || scan->at + taken >= scan->len)
-                break;
-            read_character(&next, scan, scan->at + taken);
-            if (!in_word(unicode_kind(next)))
-                break;
-        }
-        letters += kind == UNICODE_LETTER;
-        digits += kind == UNICODE_NUMBER;
-        upper += (properties & UNICODE_UPPER) != 0;
-        characters++;
-        scan->at += taken;
-    }
-    out->characters += characters;
-    out->letters += letters;
-    out->upper += upper;
-    out->digits += digits;
+    struct word_counts counts;
+    size_t begin = scan->at;
+    scan->at = scan_letters(&counts, scan);
+    out->characters += counts.characters;
+    out->letters += counts.letters;
+    out->upper += counts.upper;
+    out->digits += counts.digits;
     out->words++;
-    out->word_characters += characters;
-    out->word_longest = characters > out->word_longest ? characters : out->word_longest;
-    out->words_alphabetic += letters > 0;
-    uint64_t hash = add_token(scan, begin, characters);
-    if (characters <= STOP_WORD_CHARACTERS_MAX)
+    out->word_characters += counts.characters;
+    if (counts.characters > out->word_longest)
+        out->word_longest = counts.characters;
+    out->words_alphabetic += counts.letters > 0;
+    uint64_t hash = add_token(scan, begin, counts.characters);
+    if (counts.characters <= STOP_WORD_CHARACTERS_MAX)
         find_stop_word(scan, hash);
 }
 

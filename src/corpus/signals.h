@@ -86,7 +86,7 @@ MUST_USE status signals_work_create(struct signals_work **out, const struct lang
 void signals_work_destroy(struct signals_work *work); /* NULL is allowed */
 
 /* Valid UTF-8 without control characters is measured as docs/signals.md says; in other bytes each
- * bad one counts as a damaged character.  ERR_LIMIT for texts of more than SIGNAL_TEXT_BYTES_MAX. */
+ * bad one counts as a damaged character.  ERR_LIMIT above SIGNAL_TEXT_BYTES_MAX. */
 MUST_USE status signals_measure(struct signals *out, struct signals_work *work, struct view text,
                                 struct error *error);
 

@@ -4,13 +4,16 @@
 
 #include "corpus/signals.h"
 
-/* Equality of texts is equality of their 64-bit hashes: two different ones among a million are
- * taken for equal with a probability below 1e-7, and then a count is off by one. */
+/* Equality is that of the hash's lowest 32 bits and of its place in a table twice as large as the
+ * number of pieces: among a million different pieces two are taken for equal with a probability of
+ * less than 0.01 %, and then a count is off by one.  Eight bytes each, since the tables of long
+ * texts leave the cache. */
 struct repeat_entry {
-    uint64_t key;
-    uint32_t count; /* 0: free */
-    uint32_t seen;
+    uint32_t tag;
+    uint32_t count; /* 0: free; REPEAT_SEEN beside it */
 };
+#define REPEAT_SEEN  0x80000000u
+#define REPEAT_COUNT 0x7FFFFFFFu
 
 enum { STOP_SLOTS = 128 };
 struct stop_word {
@@ -51,7 +54,7 @@ static inline uint32_t repeat_slot(const struct repeat_entry *table, int bits, u
 {
     uint32_t mask = (uint32_t)((1ull << bits) - 1);
     uint32_t slot = repeat_home(bits, key);
-    while (table[slot].count && table[slot].key != key)
+    while (table[slot].count && table[slot].tag != (uint32_t)key)
         slot = (slot + 1) & mask;
     return slot;
 }

@@ -70,7 +70,7 @@ static status count_all(struct grams *grams, struct signals_work *work, struct e
         if (i + AHEAD < grams->count)
             __builtin_prefetch(&grams->table[repeat_home(bits, grams->hash[i + AHEAD])], 1);
         uint32_t slot = repeat_slot(grams->table, bits, grams->hash[i]);
-        grams->table[slot].key = grams->hash[i];
+        grams->table[slot].tag = (uint32_t)grams->hash[i];
         grams->table[slot].count++;
         grams->slot[i] = slot;
     }
@@ -118,11 +118,11 @@ static uint64_t again(const struct grams *grams, const struct signals_work *work
         struct repeat_entry *entry = &grams->table[grams->slot[i]];
         if (grams->position[i] < next)
             continue;
-        if (entry->seen) {
+        if (entry->count & REPEAT_SEEN) {
             characters += characters_of(work, grams->position[i], n);
             next = grams->position[i] + n;
         }
-        entry->seen = 1;
+        entry->count |= REPEAT_SEEN;
     }
     return characters;
 }

@@ -25,17 +25,17 @@ static void print_counts(const struct corpus_counts *counts, const char *out, bo
         cli_print_json_string(out);
         printf(", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": "
                "%zu, \"held_out_bytes\": %llu, \"duplicates\": %zu, \"short\": %zu, \"refused\": "
-               "%zu}\n",
+               "%zu, \"filtered\": %zu}\n",
                counts->documents, (unsigned long long)counts->bytes, counts->held_out,
                (unsigned long long)counts->held_out_bytes, counts->duplicates,
-               counts->short_documents, counts->refused);
+               counts->short_documents, counts->refused, counts->filtered);
         return;
     }
     printf("%s: %zu documents, %.2f MB (%zu held out, %.2f MB); left out: %zu duplicates, %zu "
-           "short, %zu refused\n",
+           "short, %zu refused, %zu by the profile\n",
            out, counts->documents, (double)counts->bytes * 1e-6, counts->held_out,
            (double)counts->held_out_bytes * 1e-6, counts->duplicates, counts->short_documents,
-           counts->refused);
+           counts->refused, counts->filtered);
 }
 
 static status run_build(struct corpus_counts *counts, struct corpus_job *job, int threads,
@@ -70,6 +70,8 @@ static int build(int argc, char **argv)
          "share of documents kept for evaluation (default 0.02)"},
         {"minimum", OPTION_INT, &job.settings.minimum_bytes, 1, 1e9, "BYTES",
          "shorter documents are left out (default 64)"},
+        {"profile", OPTION_STRING, &job.settings.profile, 0, 0, "NAME|FILE",
+         "drop what this profile does not allow (default none; `corpus decide --help` lists them)"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
         {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
     };
@@ -149,6 +151,8 @@ static void print_manifest(const char *folder, const cJSON *manifest)
     const cJSON *left_out = cJSON_GetObjectItemCaseSensitive(manifest, "left_out"), *entry;
     printf("\nleft out\n");
     cJSON_ArrayForEach(entry, left_out) printf("%-52s %9.0f\n", entry->string, entry->valuedouble);
+    if (cJSON_GetObjectItemCaseSensitive(manifest, "filtered"))
+        print_tallies(manifest, "filtered");
     print_refused(cJSON_GetObjectItemCaseSensitive(manifest, "refused"));
 }
 

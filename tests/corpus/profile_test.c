@@ -326,6 +326,29 @@ static void real_laws_and_plays_are_kept(void **state)
     place_destroy(&place);
 }
 
+static void real_documents_are_told_by_language(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *language;
+    } sets[] = {{"ru_classics", "ru"}, {"ru_news", "ru"}, {"ru_techdocs", "ru"}, {"en_misc", "en"}};
+    static struct view texts[REAL_MAX];
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        struct place place;
+        place_create(&place);
+        size_t count = read_real(texts, &place, sets[i].file), right = 0;
+        for (size_t t = 0; t < count; t++) {
+            struct language_guess guess = language_detect(place.model, texts[t]);
+            right += guess.language >= 0 &&
+                     !strcmp(language_label(place.model, guess.language), sets[i].language);
+        }
+        print_message("%s: %zu of %zu are told as %s\n", sets[i].file, right, count,
+                      sets[i].language);
+        assert_true((double)right >= 0.99 * (double)count);
+        place_destroy(&place);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +361,7 @@ int main(void)
         cmocka_unit_test(real_tolstoy_is_kept_as_fiction),
         cmocka_unit_test(real_verse_is_kept),
         cmocka_unit_test(real_laws_and_plays_are_kept),
+        cmocka_unit_test(real_documents_are_told_by_language),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,13 +21,16 @@ modules := $(foreach module,$(floors),$(if $(wildcard src/$(module)/*.c),$(modul
 # A kernel source (src/tensor/*_kernels.c) is compiled once per instruction set; everything else once.
 kernel_sources := $(wildcard src/tensor/*_kernels.c)
 page_files     := $(wildcard src/serve/page/*.html src/serve/page/*.css src/serve/page/*.js)
+profile_files  := $(wildcard profiles/*.ini)
 isas           := scalar $(if $(x86),avx2 avx512 avx512bf16)
 # Built with MPI=1, processes that mpirun starts train together.
 other_comm     := $(if $(MPI),src/tensor/comm_single.c,$(wildcard src/tensor/comm_mpi*.c))
 sources         = $(filter-out $(kernel_sources) $(other_comm),$(wildcard src/$1/*.c))
 objects         = $(patsubst src/%.c,$(BUILD)/%.o,$(call sources,$1)) \
                   $(if $(filter tensor,$1),$(foreach isa,$(isas),$(patsubst src/%.c,$(BUILD)/%_$(isa).o,$(kernel_sources)))) \
-                  $(if $(filter serve,$1),$(patsubst src/%,$(BUILD)/%.o,$(page_files)))
+                  $(if $(filter serve,$1),$(patsubst src/%,$(BUILD)/%.o,$(page_files))) \
+                  $(if $(filter text,$1),$(BUILD)/text/language.bin.o) \
+                  $(if $(filter corpus,$1),$(patsubst %,$(BUILD)/%.o,$(profile_files)))
 
 # ---- flags -----------------------------------------------------------------------------------------------------------------
 warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Werror
@@ -88,6 +91,18 @@ $(BUILD)/serve/page/%.o: src/serve/page/% scripts/embed.sh
 	@mkdir -p $(@D)
 	sh scripts/embed.sh $< > $@.c
 	$(CC) $(cflags) -c $@.c -o $@
+
+# Likewise the language model and the corpus profiles.
+$(BUILD)/text/language.bin.o: src/text/language.bin scripts/embed.sh
+	@mkdir -p $(@D)
+	@echo "  CC $@"
+	@sh scripts/embed.sh $< embedded > $@.c
+	@$(CC) $(cflags) -c $@.c -o $@
+$(BUILD)/profiles/%.ini.o: profiles/%.ini scripts/embed.sh
+	@mkdir -p $(@D)
+	@echo "  CC $@"
+	@sh scripts/embed.sh $< profile > $@.c
+	@$(CC) $(cflags) -c $@.c -o $@
 
 define module_rule
 $$(BUILD)/lib/$1.a: $$(call objects,$1)

@@ -12,7 +12,8 @@ enum random_purpose {
     RANDOM_ORDER = 2,  /* stream: epoch; index: document */
     RANDOM_SAMPLE = 3, /* stream: 0; index: position */
     RANDOM_SPLIT = 4,
-    RANDOM_TEST = 5
+    RANDOM_TEST = 5,
+    RANDOM_LANGUAGE = 6 /* stream: language; index: snippet */
 };
 
 struct random_key {

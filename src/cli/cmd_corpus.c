@@ -1,5 +1,5 @@
-/* rodnik corpus: build, show. */
-#include "cli/cli.h"
+/* rodnik corpus: build, show; what has files of its own is in cmd_corpus.h. */
+#include "cli/cmd_corpus.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/cli.h"
 #include "corpus/corpus.h"
 
 /* ---- build ---- */
@@ -25,17 +26,17 @@ static void print_counts(const struct corpus_counts *counts, const char *out, bo
         cli_print_json_string(out);
         printf(", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": "
                "%zu, \"held_out_bytes\": %llu, \"duplicates\": %zu, \"short\": %zu, \"refused\": "
-               "%zu}\n",
+               "%zu, \"filtered\": %zu}\n",
                counts->documents, (unsigned long long)counts->bytes, counts->held_out,
                (unsigned long long)counts->held_out_bytes, counts->duplicates,
-               counts->short_documents, counts->refused);
+               counts->short_documents, counts->refused, counts->filtered);
         return;
     }
     printf("%s: %zu documents, %.2f MB (%zu held out, %.2f MB); left out: %zu duplicates, %zu "
-           "short, %zu refused\n",
+           "short, %zu refused, %zu by the profile\n",
            out, counts->documents, (double)counts->bytes * 1e-6, counts->held_out,
            (double)counts->held_out_bytes * 1e-6, counts->duplicates, counts->short_documents,
-           counts->refused);
+           counts->refused, counts->filtered);
 }
 
 static status run_build(struct corpus_counts *counts, struct corpus_job *job, int threads,
@@ -74,6 +75,8 @@ static int build(int argc, char **argv)
          "shorter documents are left out (default 64)"},
         {"whole-pages", OPTION_FLAG, &job.settings.whole_pages, 0, 0, NULL,
          "of HTML all text with navigation, not the main text alone"},
+        {"profile", OPTION_STRING, &job.settings.profile, 0, 0, "NAME|FILE",
+         "drop what this profile does not allow (default none; `corpus decide --help` lists them)"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
         {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
     };
@@ -156,6 +159,8 @@ static void print_manifest(const char *folder, const cJSON *manifest)
     const cJSON *left_out = cJSON_GetObjectItemCaseSensitive(manifest, "left_out"), *entry;
     printf("\nleft out\n");
     cJSON_ArrayForEach(entry, left_out) printf("%-52s %9.0f\n", entry->string, entry->valuedouble);
+    if (cJSON_GetObjectItemCaseSensitive(manifest, "filtered"))
+        print_tallies(manifest, "filtered");
     print_refused(cJSON_GetObjectItemCaseSensitive(manifest, "refused"));
 }
 
@@ -211,20 +216,29 @@ static int show(int argc, char **argv)
 
 int command_corpus(int argc, char **argv)
 {
-    char build_name[] = "corpus build", show_name[] = "corpus show"; /* for messages */
+    static const struct {
+        const char *verb;
+        int (*run)(int argc, char **argv);
+    } commands[] = {{"build", build},
+                    {"show", show},
+                    {"signals", command_corpus_signals},
+                    {"decide", command_corpus_decide},
+                    {"language", command_corpus_language}};
     const char *verb = argc > 1 ? argv[1] : "";
-    if (strcmp(verb, "build") == 0) {
-        argv[1] = build_name;
-        return build(argc - 1, argv + 1);
-    }
-    if (strcmp(verb, "show") == 0) {
-        argv[1] = show_name;
-        return show(argc - 1, argv + 1);
-    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(verb, commands[i].verb) == 0) {
+            char name[64]; /* for messages */
+            snprintf(name, sizeof name, "corpus %s", verb);
+            argv[1] = name;
+            return commands[i].run(argc - 1, argv + 1);
+        }
     bool help = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
-    fprintf(help ? stdout : stderr,
-            "usage: rodnik corpus build --out DIR [options] INPUT...\n"
-            "       rodnik corpus show DIR\n\nrodnik corpus build --help tells more.\nexample:\n"
-            "  rodnik corpus build --out out/corpus texts/\n");
+    fprintf(help ? stdout : stderr, "usage: rodnik corpus build --out DIR [options] INPUT...\n"
+                                    "       rodnik corpus show DIR\n"
+                                    "       rodnik corpus signals DIR\n"
+                                    "       rodnik corpus decide DIR --profile NAME|FILE\n"
+                                    "       rodnik corpus language train|test|tell ...\n\n"
+                                    "rodnik corpus build --help tells more.\nexample:\n"
+                                    "  rodnik corpus build --out out/corpus texts/\n");
     return help ? 0 : 2;
 }

@@ -123,7 +123,9 @@ static status name_refused(struct gathering *gathering, struct corpus_counts *co
         const struct candidate *candidate = &gathering->list[i];
         if (!candidate->dropped || strcmp(candidate->dropped, "is a duplicate") == 0)
             continue;
-        if (strcmp(candidate->dropped, "is shorter than the minimum") == 0)
+        if (candidate->filtered)
+            counts->filtered++;
+        else if (strcmp(candidate->dropped, "is shorter than the minimum") == 0)
             counts->short_documents++;
         else
             TRY(gathering_refuse(gathering, candidate->id, candidate->dropped, error));
@@ -140,13 +142,15 @@ static status build(struct corpus_counts *counts, const struct corpus_job *job,
 {
     TRY(gather(gathering, job->inputs, job->input_count, error));
     TRY(clean(gathering, job->pool, arenas, error));
+    TRY(judge(gathering, job->pool, error));
     TRY(decide_all(gathering, counts, error));
     TRY(name_refused(gathering, counts, error));
     if (counts->documents == 0)
         return fail(error, ERR_FORMAT,
-                    "%s: holds no readable text of at least %lld bytes (%zu refused%s%s%s%s)",
-                    job->inputs[0], (long long)job->settings.minimum_bytes, counts->refused,
-                    counts->refused ? "; first: " : "",
+                    "%s: holds no readable text of at least %lld bytes (%zu dropped by the "
+                    "profile, %zu refused%s%s%s%s)",
+                    job->inputs[0], (long long)job->settings.minimum_bytes, counts->filtered,
+                    counts->refused, counts->refused ? "; first: " : "",
                     counts->refused ? gathering->refused[0].what : "", counts->refused ? " " : "",
                     counts->refused ? gathering->refused[0].reason : "");
     return store_write(gathering, counts, job->out, error);

@@ -27,13 +27,14 @@ struct corpus_settings {
     double held_out;              /* share of documents, chosen by their hash */
     int64_t minimum_bytes;        /* shorter documents are left out */
     bool whole_pages;             /* of HTML all text, not the main text alone */
+    const char *profile;          /* name or file (corpus/profile.h); NULL: none */
 };
 struct corpus_settings corpus_settings_default(void);
 
 struct corpus_counts {
     size_t documents, held_out, files;
     uint64_t bytes, held_out_bytes;
-    size_t duplicates, short_documents, refused; /* left out */
+    size_t duplicates, short_documents, refused, filtered; /* left out; filtered: by the profile */
 };
 
 typedef void corpus_progress(void *context, double done_bytes);

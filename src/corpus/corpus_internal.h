@@ -4,6 +4,9 @@
 
 #include "corpus/corpus.h"
 
+struct signals;
+struct language_model;
+
 enum { DOCUMENTS_MAX = 50000000, REFUSALS_LISTED_MAX = 1000, FOLDER_DEPTH_MAX = 64 };
 
 struct candidate {
@@ -16,6 +19,9 @@ struct candidate {
     enum corpus_language language;
     const char *dropped; /* reason, a static text; NULL: kept */
     bool held_out;
+    /* filled by judging */
+    const struct signals *signals; /* NULL: not measured */
+    bool filtered;                 /* dropped by the profile */
 };
 
 struct refusal {
@@ -35,6 +41,7 @@ struct gathering {
     size_t files;
     int readers; /* processes that read at once */
     double done_bytes;
+    const struct language_model *model; /* NULL: nothing is judged */
 };
 
 /* Reads all inputs; what can't be read is refused by name.  Fails only for memory, limits and
@@ -48,6 +55,13 @@ MUST_USE status gathering_refuse(struct gathering *gathering, const char *what, 
  * arenas. */
 MUST_USE status clean(struct gathering *gathering, struct thread_pool *pool, struct arena **arenas,
                       struct error *error);
+
+/* Measures every candidate that is still kept and drops what the profile of the settings does not
+ * allow; nothing without one. */
+MUST_USE status judge(struct gathering *gathering, struct thread_pool *pool, struct error *error);
+/* Writes the signals of all that were measured, dropped ones too, to signals.bin in the folder. */
+MUST_USE status judge_write(const struct gathering *gathering, const char *folder,
+                            struct error *error);
 
 /* Writes the folder beside `out` and puts it in its place. */
 MUST_USE status store_write(const struct gathering *gathering, const struct corpus_counts *counts,

@@ -155,6 +155,8 @@ static void add_left_out(cJSON *json, const struct gathering *gathering,
     cJSON_AddNumberToObject(left_out, "duplicates", (double)counts->duplicates);
     cJSON_AddNumberToObject(left_out, "short", (double)counts->short_documents);
     cJSON_AddNumberToObject(left_out, "refused", (double)counts->refused);
+    if (gathering->settings->profile)
+        cJSON_AddNumberToObject(left_out, "filtered", (double)counts->filtered);
     cJSON *refused = cJSON_AddArrayToObject(json, "refused");
     for (size_t i = 0; i < gathering->refused_count && i < REFUSALS_LISTED_MAX; i++) {
         cJSON *entry = cJSON_CreateObject();
@@ -162,6 +164,17 @@ static void add_left_out(cJSON *json, const struct gathering *gathering,
         cJSON_AddStringToObject(entry, "reason", gathering->refused[i].reason);
         cJSON_AddItemToArray(refused, entry);
     }
+}
+
+/* What the profile dropped, by the first rule that was broken. */
+static void add_filtered(cJSON *json, const struct gathering *gathering)
+{
+    if (!gathering->settings->profile)
+        return;
+    cJSON *filtered = cJSON_AddObjectToObject(json, "filtered");
+    for (size_t i = 0; i < gathering->count; i++)
+        if (gathering->list[i].filtered)
+            count_in(filtered, gathering->list[i].dropped, &gathering->list[i]);
 }
 
 static void add_hash(cJSON *json, const char *name, const struct sha256 *hash)
@@ -217,8 +230,11 @@ static status write_manifest(const struct gathering *gathering, const struct cor
     cJSON_AddStringToObject(settings, "text_field", gathering->settings->text_field);
     cJSON_AddNumberToObject(settings, "held_out_share", gathering->settings->held_out);
     cJSON_AddNumberToObject(settings, "minimum_bytes", (double)gathering->settings->minimum_bytes);
+    if (gathering->settings->profile)
+        cJSON_AddStringToObject(settings, "profile", gathering->settings->profile);
     add_tallies(json, gathering);
     add_left_out(json, gathering, counts);
+    add_filtered(json, gathering);
     char *text = cJSON_Print(json);
     cJSON_Delete(json);
     if (!text)
@@ -236,6 +252,7 @@ static status write_folder(const struct gathering *gathering, const struct corpu
     TRY(store_paths_of(&paths, folder, error));
     TRY(write_texts(gathering, paths.texts, counts->bytes, error));
     TRY(write_documents(gathering, paths.documents, error));
+    TRY(judge_write(gathering, folder, error));
     return write_manifest(gathering, counts, &paths, error);
 }
 

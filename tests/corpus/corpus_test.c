@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "corpus/corpus.h"
+#include "corpus/signals.h"
 
 static const char russian[] =
     "Пошла муха на базар и купила самовар. Приходите, тараканы, я вас чаем угощу! Ёлки и подъезды.";
@@ -195,6 +196,52 @@ static void a_folder_without_text_is_an_error_with_a_reason(void **state)
     place_destroy(&place);
 }
 
+static void what_a_profile_drops_is_counted_with_its_reason(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_counts counts;
+    static const char menu[] = "Главная\nО нас\nКонтакты\nКорзина\nВойти\nГлавная\nО нас\n"
+                               "Контакты\nКорзина\nВойти\nГлавная\nО нас\nКонтакты\n";
+    static const char tale[] =
+        "Жил в деревне у реки старик, который умел чинить часы. К нему приходили и соседи, и люди "
+        "из города, потому что он никому не отказывал. Однажды зимой пришла девочка и принесла "
+        "будильник, доставшийся ей от бабушки. Старик долго смотрел на него, потом снял крышку и "
+        "сказал, что пружина цела, а колесо надо заменить. К вечеру будильник пошёл, и девочка "
+        "побежала домой по снегу.";
+    struct signals_reader reader;
+    struct view file;
+    struct arena *arena;
+    char path[160];
+    place_create(&place, 2);
+    put(&place, "menu.txt", menu, sizeof menu - 1);
+    put(&place, "tale.txt", tale, sizeof tale - 1);
+    const char *inputs[] = {place.in};
+    struct corpus_job job = {.settings = corpus_settings_default(),
+                             .inputs = inputs,
+                             .input_count = 1,
+                             .out = place.out,
+                             .pool = place.pool};
+    job.settings.profile = "fiction";
+    assert_ok(corpus_build(&counts, &job, &place.error), place.error);
+    assert_int_equal(counts.documents, 1);
+    assert_int_equal(counts.filtered, 1);
+    assert_int_equal(counts.refused, 0);
+    assert_ok(arena_create(&arena, 0, &place.error), place.error);
+    snprintf(path, sizeof path, "%s/manifest.json", place.out);
+    assert_ok(file_read(&file, path, 1 << 20, arena, &place.error), place.error);
+    assert_non_null(strstr(file.data, "repetition.lines_max"));
+    snprintf(path, sizeof path, "%s/signals.bin", place.out);
+    assert_ok(file_read(&file, path, 1 << 20, arena, &place.error), place.error);
+    assert_ok(signals_reader_open(&reader, file, path, &place.error), place.error);
+    assert_int_equal(reader.records, 2); /* dropped ones can be decided about again */
+    job.settings.profile = "no-such-profile";
+    assert_int_equal(corpus_build(&counts, &job, &place.error), ERR_USAGE);
+    place.error = (struct error){0};
+    arena_destroy(arena);
+    place_destroy(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +249,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_and_left_out_is_counted),
         cmocka_unit_test(the_same_bytes_for_any_number_of_threads),
         cmocka_unit_test(a_full_disk_leaves_the_old_corpus),
+        cmocka_unit_test(what_a_profile_drops_is_counted_with_its_reason),
         cmocka_unit_test(a_folder_without_text_is_an_error_with_a_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

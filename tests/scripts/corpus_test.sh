@@ -53,3 +53,21 @@ if grep -q '^rodnik corpus build: --held-out' "$work/stderr"; then ok "the messa
 else failed "the message names the command" "$(head -n 1 "$work/stderr")"; fi
 status "a path with a quote is written" 0 "$rodnik" corpus build --held-out 0 --json --out "$work/a\"b" "$work/in"
 if python3 -m json.tool <"$work/stdout" >/dev/null 2>&1; then ok "its JSON is JSON"; else failed "its JSON" "$(cat "$work/stdout")"; fi
+
+# Signals and decisions
+status "signals of a corpus are measured" 0 "$rodnik" corpus signals "$work/out" --threads 1
+cp "$work/out/signals.bin" "$work/one"
+status "signals are measured by two threads" 0 "$rodnik" corpus signals "$work/out" --threads 2
+if cmp -s "$work/one" "$work/out/signals.bin"; then ok "signals do not depend on threads"; else failed "signals do not depend on threads" "the files differ"; fi
+status "a profile decides" 0 "$rodnik" corpus decide "$work/out" --profile web-ru --json
+if grep -q '"repetition.top_3_max": 3' "$work/stdout"; then ok "reasons are counted"; else failed "reasons are counted" "$(cat "$work/stdout")"; fi
+status "plain keeps what web-ru does not" 0 "$rodnik" corpus decide "$work/out" --profile plain --json
+if grep -q '"kept": 3' "$work/stdout"; then ok "plain keeps them"; else failed "plain keeps them" "$(cat "$work/stdout")"; fi
+"$rodnik" corpus decide --profile web-ru --show >"$work/own.ini"
+status "a profile that was printed is read" 0 "$rodnik" corpus decide "$work/out" --profile "$work/own.ini"
+status "a profile that is not there is refused" 2 "$rodnik" corpus decide "$work/out" --profile web-xx
+head -c 100 "$work/one" >"$work/out/signals.bin"
+status "a cut file of signals is refused" 1 "$rodnik" corpus decide "$work/out" --profile web-ru
+status "the language of a file is told" 0 "$rodnik" corpus language tell "$work/in/1.txt"
+if grep -q '^ru ' "$work/stdout"; then ok "it is Russian"; else failed "it is Russian" "$(cat "$work/stdout")"; fi
+status "a language needs a label" 2 "$rodnik" corpus language train --out "$work/model" "$work/in/1.txt"

@@ -1,0 +1,10 @@
+/* Commands under `rodnik corpus` that have files of their own.  argv[0] is the command's name for
+ * messages. */
+#ifndef RODNIK_CLI_CMD_CORPUS_H
+#define RODNIK_CLI_CMD_CORPUS_H
+
+int command_corpus_language(int argc, char **argv);
+int command_corpus_signals(int argc, char **argv);
+int command_corpus_decide(int argc, char **argv);
+
+#endif

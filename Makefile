@@ -37,7 +37,7 @@ version  := 0.1.0
 commit   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CFLAGS   ?= -O3 -g
 cflags   := -std=gnu11 $(CFLAGS) $(if $(x86),-march=x86-64-v3) $(warnings) $(numerics) -D_GNU_SOURCE -Isrc -I$(BUILD) -fno-omit-frame-pointer -pthread
-libs     := -lmicrohttpd -larchive -lcjson -linih -lutf8proc -lxxhash -lzstd -lz -ledit -lssl -lcrypto -lm -pthread
+libs     := -lmicrohttpd -larchive -lcjson -linih -lutf8proc -lidn2 -lxxhash -lzstd -lz -ledit -lssl -lcrypto -lm -pthread
 ifneq ($(MPI),)
 cflags   += $(shell mpicc --showme:compile)
 libs     += $(shell mpicc --showme:link)

@@ -5,7 +5,7 @@ set -euo pipefail
 mode=${1:-replay} seconds=${2:-60} only=${3:-}
 build=build/variants/clang-address
 make -s -j2 CC=clang SAN=address "$build/lib/base.a" >/dev/null
-libs="-larchive -lcjson -linih -lutf8proc -lxxhash -lzstd -lz -lmicrohttpd -lssl -lcrypto -lm -pthread"
+libs="-larchive -lcjson -linih -lutf8proc -lidn2 -lxxhash -lzstd -lz -lmicrohttpd -lssl -lcrypto -lm -pthread"
 failed=0
 for source in fuzz/*_fuzz.c; do
     name=$(basename "$source" _fuzz.c)

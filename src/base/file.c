@@ -226,8 +226,8 @@ status file_write_atomic(const char *path, const void *data, size_t len, struct 
 
 /* ---- scratch files ---- */
 
-/* O_TMPFILE leaves no name at any moment; where the file system does not know it, the name lives for
- * two system calls. */
+/* O_TMPFILE leaves no name at any moment; where the file system does not know it, the name lives
+ * for two system calls. */
 static int open_nameless(const char *folder, char name[PATH_BYTES])
 {
     int descriptor = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

@@ -38,8 +38,8 @@ MUST_USE status file_writer_add(struct file_writer *writer, const void *data, si
 MUST_USE status file_writer_commit(struct file_writer *writer, struct error *error);
 void file_writer_abort(struct file_writer *writer);
 
-/* A file without a name, for what does not fit into memory: gone when it is closed, also by kill -9.
- * A scratch must be zeroed or closed before reuse. */
+/* A file without a name, for what does not fit into memory: gone when it is closed, also by kill
+ * -9.  A scratch must be zeroed or closed before reuse. */
 struct file_scratch {
     int descriptor;
     uint64_t len;

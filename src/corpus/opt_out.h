@@ -10,8 +10,8 @@
  * case, width and punycode make no difference), a dot at the end counts for nothing.  URLs are
  * compared without scheme, user and fragment, the host as a domain, without port 80 or 443, an
  * empty path as /, and with escapes decoded where they stand for letters, digits, - . _ ~ or bytes
- * beyond ASCII; everything else, the query too, must be the same byte for byte.  Of a longer URL the
- * first 7,168 bytes count.
+ * beyond ASCII; everything else, the query too, must be the same byte for byte.  Of a longer URL
+ * the first 7,168 bytes count.
  *
  * A list lives in the arena it was read into; looking up is thread-safe. */
 #ifndef RODNIK_CORPUS_OPT_OUT_H

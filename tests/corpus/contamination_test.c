@@ -82,7 +82,7 @@ struct plain_match {
     uint64_t grams, from, to; /* grams 0: none */
 };
 
-/* How much of a passage a document holds: all grams of n words, or the passage if that is n long. */
+/* How many of the grams of n words of a passage a document holds. */
 static struct plain_match plain_search(const struct plain_words *document,
                                        const struct plain_words *passage, size_t n)
 {

@@ -122,35 +122,41 @@ static void drop_sort(struct external_sort **sort)
 
 /* ---- reading documents ---- */
 
-static status hash_words(struct sha256 *out, bool *has_words, struct words *words, struct view text,
-                         struct error *error)
+/* Hash and signature in one pass.  Without a signature, words need no hashes. */
+static status read_words(struct summary *out, struct reader *reader, struct minhash *minhash,
+                         struct sha256_state *state, struct error *error)
 {
     struct words_piece piece;
-    struct sha256_state state;
-    *has_words = false;
-    words_begin(words, text);
-    TRY(sha256_begin(&state, error));
-    status result;
-    while ((result = words_read_normal(&piece, words, error)) == OK && piece.normal.len) {
-        sha256_add(&state, piece.normal.data, piece.normal.len);
-        *has_words = true;
+    for (;;) {
+        TRY(minhash ? words_read(&piece, &reader->words, error)
+                    : words_read_normal(&piece, &reader->words, error));
+        if (!piece.normal.len)
+            return OK;
+        out->has_words = true;
+        sha256_add(state, piece.normal.data, piece.normal.len);
+        if (minhash)
+            TRY(minhash_add(minhash, &reader->minhasher, &piece, error));
     }
-    if (!*has_words)
-        sha256_add(&state, text.data ? text.data : "", text.len);
-    *out = sha256_end(&state);
-    return result;
 }
 
 static status summarise(struct summary *out, struct reader *reader, struct view text, bool near,
                         struct error *error)
 {
     struct minhash minhash;
-    TRY(hash_words(&out->hash, &out->has_words, &reader->words, text, error));
-    if (!near || !out->has_words)
-        return OK;
-    TRY(minhash_of(&minhash, &reader->minhasher, text, error));
-    minhash_keys(out->keys, &minhash);
-    return OK;
+    struct sha256_state state;
+    out->has_words = false;
+    words_begin(&reader->words, text);
+    minhash_begin(&minhash, &reader->minhasher);
+    TRY(sha256_begin(&state, error));
+    status result = read_words(out, reader, near ? &minhash : NULL, &state, error);
+    if (!out->has_words)
+        sha256_add(&state, text.data ? text.data : "", text.len);
+    out->hash = sha256_end(&state);
+    if (result == OK && near && out->has_words) {
+        minhash_end(&minhash, &reader->minhasher);
+        minhash_keys(out->keys, &minhash);
+    }
+    return result;
 }
 
 struct reading {

@@ -55,36 +55,62 @@ static void add_shingle(struct minhash *minhash, struct minhasher *hasher, uint6
     minhash->shingles++;
 }
 
-static void add_words(struct minhash *minhash, struct minhasher *hasher, struct gram *gram,
+static void add_words(struct minhash *minhash, struct minhasher *hasher,
                       const struct words_piece *piece)
 {
     for (size_t i = 0; i < piece->count; i++) {
-        uint64_t hash = gram_add(gram, piece->hash[i]);
-        if (gram->seen >= SHINGLE_WORDS)
+        uint64_t hash = gram_add(&hasher->gram, piece->hash[i]);
+        if (hasher->gram.seen >= SHINGLE_WORDS)
             add_shingle(minhash, hasher, hash);
     }
+}
+
+static status add_text(struct minhash *minhash, struct minhasher *hasher, struct view text,
+                       struct error *error)
+{
+    struct words_piece piece;
+    words_begin(&hasher->words, text);
+    for (;;) {
+        TRY(words_read(&piece, &hasher->words, error));
+        if (!piece.normal.len)
+            return OK;
+        add_words(minhash, hasher, &piece);
+    }
+}
+
+void minhash_begin(struct minhash *out, struct minhasher *hasher)
+{
+    ASSERT(out && hasher);
+    gram_begin(&hasher->gram, SHINGLE_WORDS);
+    memset(out->number, 0xFF, sizeof out->number);
+    out->shingles = 0;
+    hasher->held = 0;
+}
+
+status minhash_add(struct minhash *minhash, struct minhasher *hasher,
+                   const struct words_piece *exact, struct error *error)
+{
+    ASSERT(minhash && hasher && exact && (exact->hash || !exact->normal.len) && error);
+    if (exact->numbers)
+        return add_text(minhash, hasher, exact->text, error);
+    add_words(minhash, hasher, exact);
+    return OK;
+}
+
+void minhash_end(struct minhash *minhash, struct minhasher *hasher)
+{
+    if (hasher->gram.seen > 0 && hasher->gram.seen < SHINGLE_WORDS)
+        add_shingle(minhash, hasher, gram_mix(hasher->gram.sum));
+    minhash_update(minhash->number, &hasher->family, hasher->shingle, hasher->held);
 }
 
 status minhash_of(struct minhash *out, struct minhasher *hasher, struct view text,
                   struct error *error)
 {
     ASSERT(out && hasher && error);
-    struct words_piece piece;
-    struct gram gram;
-    gram_begin(&gram, SHINGLE_WORDS);
-    memset(out->number, 0xFF, sizeof out->number);
-    out->shingles = 0;
-    hasher->held = 0;
-    words_begin(&hasher->words, text);
-    for (;;) {
-        TRY(words_read(&piece, &hasher->words, error));
-        if (!piece.normal.len)
-            break;
-        add_words(out, hasher, &gram, &piece);
-    }
-    if (gram.seen > 0 && gram.seen < SHINGLE_WORDS)
-        add_shingle(out, hasher, gram_mix(gram.sum));
-    minhash_update(out->number, &hasher->family, hasher->shingle, hasher->held);
+    minhash_begin(out, hasher);
+    TRY(add_text(out, hasher, text, error));
+    minhash_end(out, hasher);
     return OK;
 }
 

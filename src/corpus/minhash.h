@@ -38,6 +38,7 @@ enum { MINHASH_BLOCK = 1024 };
 struct minhasher {
     struct minhash_family family;
     struct words words;
+    struct gram gram;
     uint32_t shingle[MINHASH_BLOCK];
     size_t held;
 };
@@ -45,6 +46,12 @@ void minhasher_open(struct minhasher *out);
 void minhasher_close(struct minhasher *hasher);
 MUST_USE status minhash_of(struct minhash *out, struct minhasher *hasher, struct view text,
                            struct error *error);
+
+/* The same from pieces that were read in the form WORDS_EXACT with hashes, for who needs them too. */
+void minhash_begin(struct minhash *out, struct minhasher *hasher);
+MUST_USE status minhash_add(struct minhash *minhash, struct minhasher *hasher,
+                            const struct words_piece *exact, struct error *error);
+void minhash_end(struct minhash *minhash, struct minhasher *hasher);
 
 /* The share of equal numbers: an estimate of J. */
 double minhash_likeness(const struct minhash *a, const struct minhash *b);

@@ -72,12 +72,14 @@ struct writer {
     char *to;
     unsigned char previous;
     unsigned char collapses; /* bytes up to this one don't stand twice in a row */
+    bool numbers;            /* any passed? */
 };
 
 static size_t write_other(struct writer *writer, const char *at, size_t len, enum words_form form)
 {
     uint32_t c;
     size_t taken = utf8_decode(&c, at, len);
+    writer->numbers |= c != UTF8_BAD && unicode_kind(c) == UNICODE_NUMBER;
     c = normal_of(c, form);
     if (c == NOTHING || (c == writer->previous && c <= writer->collapses))
         return taken;
@@ -86,28 +88,52 @@ static size_t write_other(struct writer *writer, const char *at, size_t len, enu
     return taken;
 }
 
-/* Writes the normal form of the text; returns its end. */
-static char *normalise(char *out, const struct words *words, struct view text)
+/* Writes ASCII and common Cyrillic, of which most text is, up to the first other character, and
+ * returns where that stands.  Local variables, since a byte written might be one of *writer. */
+static const unsigned char *write_common(struct writer *writer, const struct words *words,
+                                         const unsigned char *at, const unsigned char *end)
 {
-    const unsigned char *at = (const unsigned char *)text.data, *end = at + text.len;
-    struct writer writer = {out, SEPARATOR, words->form == WORDS_EXACT ? ' ' : '0'};
+    char *to = writer->to;
+    unsigned char previous = writer->previous, collapses = writer->collapses;
     while (at < end) {
         if (*at < 0x80) { /* without branches on what stands there */
             unsigned char c = (unsigned char)words->ascii[*at++];
-            *writer.to = (char)c;
-            writer.to += !((c == writer.previous) & (c <= writer.collapses));
-            writer.previous = c;
+            *to = (char)c;
+            to += !((c == previous) & (c <= collapses));
+            previous = c;
         } else if ((*at & 0xFE) == 0xD0 && end - at > 1 && (at[1] & 0xC0) == 0x80) {
-            memcpy(writer.to, words->cyrillic[(*at & 1) << 6 | (at[1] & 63)], 2);
-            writer.to += 2;
-            writer.previous = 0xFF;
+            memcpy(to, words->cyrillic[(*at & 1) << 6 | (at[1] & 63)], 2);
+            to += 2;
+            previous = 0xFF;
             at += 2;
         } else
-            at += write_other(&writer, (const char *)at, (size_t)(end - at), words->form);
+            break;
     }
+    writer->to = to;
+    writer->previous = previous;
+    return at;
+}
+
+/* In normal form: no byte of a longer character is a digit. */
+static bool has_digit(struct view normal)
+{
+    unsigned char any = 0;
+    for (size_t i = 0; i < normal.len; i++)
+        any |= (unsigned char)(normal.data[i] - '0') < 10;
+    return any;
+}
+
+/* Writes the normal form of the text; returns its end. */
+static char *normalise(char *out, struct words *words, struct view text)
+{
+    const unsigned char *at = (const unsigned char *)text.data, *end = at + text.len;
+    struct writer writer = {out, SEPARATOR, words->form == WORDS_EXACT ? ' ' : '0', false};
+    while ((at = write_common(&writer, words, at, end)) < end)
+        at += write_other(&writer, (const char *)at, (size_t)(end - at), words->form);
     if (writer.previous != SEPARATOR)
         *writer.to++ = SEPARATOR;
     memset(writer.to, SEPARATOR, PADDING_BYTES);
+    words->numbers = writer.numbers || has_digit((struct view){out, (size_t)(writer.to - out)});
     return writer.to;
 }
 
@@ -131,9 +157,9 @@ static struct view take_piece(struct view *rest)
 status words_read_normal(struct words_piece *out, struct words *words, struct error *error)
 {
     ASSERT(out && words && error);
-    struct view normal = {"", 0};
+    struct view normal = {"", 0}, piece = words->rest;
     while (words->rest.len && !normal.len) {
-        struct view piece = take_piece(&words->rest);
+        piece = take_piece(&words->rest);
         buffer_clear(&words->normal);
         TRY(buffer_reserve(&words->normal,
                            piece.len / GROWN_DENOMINATOR * GROWN_NUMERATOR + 2 * PADDING_BYTES,
@@ -141,7 +167,7 @@ status words_read_normal(struct words_piece *out, struct words *words, struct er
         char *end = normalise(words->normal.data, words, piece);
         normal = (struct view){words->normal.data, (size_t)(end - words->normal.data)};
     }
-    *out = (struct words_piece){.normal = normal};
+    *out = (struct words_piece){.text = piece, .numbers = words->numbers, .normal = normal};
     return OK;
 }
 

@@ -21,11 +21,14 @@ struct words {
     char ascii[128];       /* what a character becomes; a space separates */
     char cyrillic[128][2]; /* U+0400 to U+047F */
     struct view rest;
+    bool numbers; /* in the piece */
     struct buffer normal, hashes;
 };
 
 /* A piece of a text: whole words. */
 struct words_piece {
+    struct view text;     /* as it stands */
+    bool numbers;         /* any there?  If not, both forms are the same */
     struct view normal;   /* each word followed by a space */
     const uint64_t *hash; /* [count], word_hash of each */
     size_t count;

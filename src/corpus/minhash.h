@@ -47,7 +47,7 @@ void minhasher_close(struct minhasher *hasher);
 MUST_USE status minhash_of(struct minhash *out, struct minhasher *hasher, struct view text,
                            struct error *error);
 
-/* The same from pieces that were read in the form WORDS_EXACT with hashes, for who needs them too. */
+/* The same from pieces read in the form WORDS_EXACT with hashes, for who needs these too. */
 void minhash_begin(struct minhash *out, struct minhasher *hasher);
 MUST_USE status minhash_add(struct minhash *minhash, struct minhasher *hasher,
                             const struct words_piece *exact, struct error *error);

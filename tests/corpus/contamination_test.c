@@ -2,11 +2,13 @@
  * does not depend on order and threads; the real evaluations when they are there. */
 #include "corpus/contamination.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 
 #include "base/file.h"
 #include "base/random.h"
 #include "base/thread.h"
+#include "corpus/corpus.h"
 #include "support.h"
 #include "text/unicode.h"
 
@@ -391,6 +393,100 @@ static void the_real_evaluations_are_read(void **state)
     evaluation_items_destroy(items);
 }
 
+/* The data came with a list of what another program found: shared/data/bench/CONTAMINATION.json. */
+static const cJSON *listed_items(const char *task, struct arena *arena, cJSON **owner)
+{
+    struct error error = {0};
+    struct view text;
+    assert_ok(file_read(&text, "../shared/data/bench/CONTAMINATION.json", 1 << 24, arena, &error),
+              error);
+    *owner = cJSON_ParseWithLength(text.data, text.len);
+    assert_non_null(*owner);
+    const cJSON *hits = cJSON_GetObjectItemCaseSensitive(*owner, "hits");
+    return cJSON_GetObjectItemCaseSensitive(hits, task);
+}
+
+/* Searches a corpus; found[i] tells whether some document shares 13 words with item i. */
+static void search_corpus(bool *found, const struct evaluation_items *items, struct corpus *corpus,
+                          struct thread_pool *pool)
+{
+    struct error error = {0};
+    struct contamination *search;
+    struct contamination_settings settings = {items, 1 << 20, folder, pool};
+    struct evidence evidence;
+    bool more = true;
+    assert_ok(contamination_create(&search, &settings, &error), error);
+    for (size_t i = 0; i < corpus_count(corpus); i++) {
+        struct numbered_text document = {i, corpus_document(corpus, i)->text};
+        struct overlap overlap;
+        assert_ok(contamination_add(&overlap, search, &document, 1, &error), error);
+    }
+    assert_ok(contamination_finish(search, &error), error);
+    while (more) {
+        assert_ok(contamination_next(&more, &evidence, search, &error), error);
+        if (more)
+            found[evidence.item - items->list] |= evidence.item->search == ITEM_BY_GRAMS;
+    }
+    contamination_destroy(search);
+}
+
+static struct corpus *build_corpus(struct arena *arena, struct thread_pool *pool)
+{
+    static const char *const inputs[] = {"../shared/data/pretrain/en_misc.jsonl.zst",
+                                         "../shared/data/pretrain/en_novels.jsonl.zst"};
+    char out[PATH_BYTES];
+    struct error error = {0};
+    struct corpus_counts counts;
+    struct corpus *corpus;
+    snprintf(out, sizeof out, "%s/corpus", folder);
+    struct corpus_job job = {.settings = corpus_settings_default(),
+                             .inputs = inputs,
+                             .input_count = 2,
+                             .out = out,
+                             .pool = pool};
+    assert_ok(corpus_build(&counts, &job, &error), error);
+    assert_ok(corpus_open(&corpus, out, arena, &error), error);
+    return corpus;
+}
+
+static void what_another_program_found_is_found(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct evaluation_items *items;
+    struct thread_pool *pool;
+    struct arena *arena;
+    const cJSON *id;
+    cJSON *owner;
+    size_t listed = 0, found_too = 0;
+    if (!folder_exists("../shared/data/bench") || !folder_exists("../shared/data/pretrain"))
+        skip_because("no folders bench and pretrain in ../shared/data");
+    assert_ok(arena_create(&arena, 0, &error), error);
+    assert_ok(thread_pool_create(&pool, 2, &error), error);
+    assert_ok(evaluation_items_read(&items, "../shared/data/bench", &error), error);
+    bool *found = arena_alloc(arena, items->count, sizeof *found, &error);
+    assert_non_null(found);
+    struct corpus *corpus = build_corpus(arena, pool);
+    search_corpus(found, items, corpus, pool);
+    const cJSON *list = listed_items("opentriviaqa", arena, &owner);
+    cJSON_ArrayForEach(id, list)
+    {
+        for (size_t i = 0; i < items->count; i++)
+            if (strcmp(items->list[i].id, id->valuestring) == 0) {
+                listed++;
+                found_too += found[i];
+            }
+    }
+    print_message("  found %zu of %zu items that are listed\n", found_too, listed);
+    assert_true(listed > 0);
+    assert_int_equal(found_too, listed);
+    cJSON_Delete(owner);
+    corpus_close(corpus);
+    evaluation_items_destroy(items);
+    thread_pool_destroy(pool);
+    arena_destroy(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +496,7 @@ int main(void)
         cmocka_unit_test(evidence_is_the_same_for_any_order_threads_and_memory),
         cmocka_unit_test(faults_are_errors),
         cmocka_unit_test(the_real_evaluations_are_read),
+        cmocka_unit_test(what_another_program_found_is_found),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

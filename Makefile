@@ -156,6 +156,8 @@ bench: all
 	$(BUILD)/rodnik bench train --shape 14m --batch 64 --micro-batch 8 --optimizer muon
 	$(BUILD)/rodnik bench optimizer
 	$(BUILD)/rodnik bench fair
+	$(BUILD)/rodnik bench corpus
+	$(BUILD)/rodnik bench corpus --megabytes 500
 
 # Plans of `rodnik plan` beside short runs: within 20 % on a machine that does nothing else.
 plan-check: setup-check all

@@ -224,10 +224,17 @@ static struct run run_at(const struct external_sort *sort, size_t index)
     return run;
 }
 
+/* Asked whenever the disk is. */
+static status check_interrupt(struct error *error)
+{
+    return interrupt_requested() ? fail(error, ERR_INTERRUPTED, "stopped while sorting") : OK;
+}
+
 static status write_run(struct external_sort *sort, struct error *error)
 {
     if (sort->held == 0)
         return OK;
+    TRY(check_interrupt(error));
     if (run_count(sort) == 0)
         TRY(file_scratch_open(&sort->file, sort->settings.folder, error));
     struct run run = {sort->file.len, sort->held};
@@ -266,6 +273,7 @@ static status source_fill(struct external_sort *sort, struct source *source, str
     if (!source->held)
         return OK;
     size_t bytes = source->held * record_bytes(sort);
+    TRY(check_interrupt(error));
     TRY(file_scratch_read(source->slot, &sort->file, source->offset, bytes, error));
     source->offset += bytes;
     source->left -= source->held;

@@ -29,7 +29,8 @@ MUST_USE status external_sort_create(struct external_sort **out,
 void external_sort_destroy(struct external_sort *sort);
 
 /* Adds `count` records, one after the other; not after external_sort_finish.  A full disk is
- * ERR_IO; after a failure only external_sort_destroy is allowed. */
+ * ERR_IO, a request to stop (base/thread.h) ERR_INTERRUPTED here and below; after a failure only
+ * external_sort_destroy is allowed. */
 MUST_USE status external_sort_add(struct external_sort *sort, const uint64_t *records, size_t count,
                                   struct error *error);
 /* Nothing more will be added; reading begins. */

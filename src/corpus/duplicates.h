@@ -8,7 +8,7 @@
  * are added, the threads or the memory.
  *
  * Memory: settings.memory_bytes, about 1 MB, and for each thread 50 KB and twice the longest
- * stretch of text without white space.  Disk: 152 bytes a document and temporary copies. */
+ * stretch of text without white space.  Disk: 264 bytes a document and temporary copies. */
 #ifndef RODNIK_CORPUS_DUPLICATES_H
 #define RODNIK_CORPUS_DUPLICATES_H
 

@@ -2,6 +2,7 @@
 #include "base/external_sort.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -217,6 +218,19 @@ static void memory_that_runs_out_is_an_error(void **state)
     assert_true(failures >= 3);
 }
 
+static void a_request_to_stop_is_heard(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    interrupt_install();
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(sort_once(&error), ERR_INTERRUPTED);
+    interrupt_clear();
+    error = (struct error){0};
+    assert_ok(sort_once(&error), error);
+    assert_int_equal(names_in_folder(), 0);
+}
+
 static void settings_that_cannot_work_are_refused(void **state)
 {
     (void)state;
@@ -277,6 +291,7 @@ int main(void)
         cmocka_unit_test(sorting_in_memory_uses_all_threads_and_stays_the_same),
         cmocka_unit_test(a_full_disk_is_one_sentence_and_leaves_nothing),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
+        cmocka_unit_test(a_request_to_stop_is_heard),
         cmocka_unit_test(settings_that_cannot_work_are_refused),
         cmocka_unit_test(a_temporary_file_that_was_cut_is_noticed),
     };

@@ -40,7 +40,7 @@ version  := 0.1.0
 commit   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CFLAGS   ?= -O3 -g
 cflags   := -std=gnu11 $(CFLAGS) $(if $(x86),-march=x86-64-v3) $(warnings) $(numerics) -D_GNU_SOURCE -Isrc -I$(BUILD) -fno-omit-frame-pointer -pthread
-libs     := -lmicrohttpd -larchive -lcjson -linih -lutf8proc -lxxhash -lzstd -lz -ledit -lssl -lcrypto -lm -pthread
+libs     := -lmicrohttpd -larchive -lcjson -linih -lutf8proc -lidn2 -lxxhash -lzstd -lz -ledit -lssl -lcrypto -lm -pthread
 ifneq ($(MPI),)
 cflags   += $(shell mpicc --showme:compile)
 libs     += $(shell mpicc --showme:link)
@@ -171,6 +171,8 @@ bench: all
 	$(BUILD)/rodnik bench train --shape 14m --batch 64 --micro-batch 8 --optimizer muon
 	$(BUILD)/rodnik bench optimizer
 	$(BUILD)/rodnik bench fair
+	$(BUILD)/rodnik bench corpus
+	$(BUILD)/rodnik bench corpus --megabytes 500
 
 # Plans of `rodnik plan` beside short runs: within 20 % on a machine that does nothing else.
 plan-check: setup-check all

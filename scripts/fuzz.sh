@@ -10,7 +10,7 @@ if [ "$mode" = run ]; then # modules tell libFuzzer which branches an input reac
     variant+=("BUILD=$build" "CFLAGS=-O1 -g -fsanitize=fuzzer-no-link")
 fi
 make -s -j2 "${variant[@]}" "$build/lib/base.a" >/dev/null
-libs="-larchive -lcjson -linih -lutf8proc -lxxhash -lzstd -lz -lmicrohttpd -lssl -lcrypto -lm -pthread"
+libs="-larchive -lcjson -linih -lutf8proc -lidn2 -lxxhash -lzstd -lz -lmicrohttpd -lssl -lcrypto -lm -pthread"
 failed=0
 for source in fuzz/*_fuzz.c; do
     name=$(basename "$source" _fuzz.c)

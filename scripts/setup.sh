@@ -3,7 +3,7 @@
 # Asks nothing, installs only what is missing, and does without the network when nothing is.
 set -eu
 packages="gcc make git libc6-dev libcjson-dev libinih-dev libmicrohttpd-dev libssl-dev libxxhash-dev
-libzstd-dev libarchive-dev zlib1g-dev libutf8proc-dev libedit-dev xz-utils p7zip-full curl python3"
+libzstd-dev libarchive-dev zlib1g-dev libutf8proc-dev libidn2-dev libedit-dev xz-utils p7zip-full curl python3"
 [ "${1:-build}" = check ] && packages="$packages clang libclang-rt-14-dev clang-format libcmocka-dev
 libpcre2-dev unicode-data chromium chromium-driver python3-venv zstd gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -221,6 +222,78 @@ status file_write_atomic(const char *path, const void *data, size_t len, struct 
         return file_writer_commit(&writer, error);
     file_writer_abort(&writer);
     return result;
+}
+
+/* ---- scratch files ---- */
+
+/* O_TMPFILE leaves no name at any moment; where the file system does not know it, the name lives
+ * for two system calls. */
+static int open_nameless(const char *folder, char name[PATH_BYTES])
+{
+    int descriptor = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (descriptor >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
+        return descriptor;
+    if (snprintf(name, PATH_BYTES, "%s/.part-scratch-XXXXXX", folder) >= PATH_BYTES) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    descriptor = mkostemp(name, O_CLOEXEC);
+    if (descriptor >= 0)
+        unlink(name);
+    return descriptor;
+}
+
+status file_scratch_open(struct file_scratch *out, const char *folder, struct error *error)
+{
+    ASSERT(out && folder && error);
+    struct file_scratch scratch = {0};
+    char name[PATH_BYTES];
+    if (snprintf(scratch.folder, PATH_BYTES, "%s", folder) >= PATH_BYTES)
+        return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", folder, PATH_BYTES);
+    scratch.descriptor = open_nameless(folder, name);
+    if (scratch.descriptor < 0)
+        return fail_errno(error, "%s: a temporary file can't be made there", folder);
+    *out = scratch;
+    return OK;
+}
+
+status file_scratch_add(struct file_scratch *scratch, const void *data, size_t len,
+                        struct error *error)
+{
+    ASSERT(scratch && (data || !len) && error);
+    if (!write_all(scratch->descriptor, data, len))
+        return fail_errno(error, "%s: a temporary file of %" PRIu64 " bytes can't grow",
+                          scratch->folder, scratch->len);
+    scratch->len += len;
+    return OK;
+}
+
+status file_scratch_read(void *out, const struct file_scratch *scratch, uint64_t offset, size_t len,
+                         struct error *error)
+{
+    ASSERT(out && scratch && offset <= scratch->len && len <= scratch->len - offset && error);
+    char *to = out;
+    while (len) {
+        ssize_t done = pread(scratch->descriptor, to, len, (off_t)offset);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return fail_errno(error, "%s: a temporary file can't be read", scratch->folder);
+        if (done == 0)
+            return fail(error, ERR_IO, "%s: a temporary file of %" PRIu64 " bytes ends at %" PRIu64,
+                        scratch->folder, scratch->len, offset);
+        to += done;
+        offset += (uint64_t)done;
+        len -= (size_t)done;
+    }
+    return OK;
+}
+
+void file_scratch_close(struct file_scratch *scratch)
+{
+    if (*scratch->folder)
+        close(scratch->descriptor);
+    *scratch = (struct file_scratch){0};
 }
 
 status file_append(const char *path, const void *data, size_t len, struct error *error)

@@ -38,6 +38,23 @@ MUST_USE status file_writer_add(struct file_writer *writer, const void *data, si
 MUST_USE status file_writer_commit(struct file_writer *writer, struct error *error);
 void file_writer_abort(struct file_writer *writer);
 
+/* A file without a name, for what does not fit into memory: gone when it is closed, also by kill
+ * -9.  A scratch must be zeroed or closed before reuse. */
+struct file_scratch {
+    int descriptor;
+    uint64_t len;
+    char folder[PATH_BYTES];
+};
+MUST_USE status file_scratch_open(struct file_scratch *out, const char *folder,
+                                  struct error *error);
+/* Writes at the end. */
+MUST_USE status file_scratch_add(struct file_scratch *scratch, const void *data, size_t len,
+                                 struct error *error);
+/* Fills `out` with `len` bytes from `offset` on; any thread, while nothing is added. */
+MUST_USE status file_scratch_read(void *out, const struct file_scratch *scratch, uint64_t offset,
+                                  size_t len, struct error *error);
+void file_scratch_close(struct file_scratch *scratch);
+
 /* Appends bytes with one write and fsyncs (ledger lines, metrics); on failure takes back what was
  * written of them. */
 MUST_USE status file_append(const char *path, const void *data, size_t len, struct error *error);

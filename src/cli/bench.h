@@ -20,6 +20,17 @@ struct bench_kernels {
 MUST_USE status bench_kernels(const struct bench_kernels *bench, struct error *error);
 /* A step of AdamW beside the memory's speed. */
 MUST_USE status bench_optimizer(bool json, int threads, struct error *error);
+
+struct bench_corpus {
+    int threads;
+    bool json;
+    const char *text;  /* a file instead of made-up texts; NULL: none */
+    int64_t megabytes; /* of a made-up corpus that goes through all stages; 0: none */
+};
+/* Signatures for duplicates on one core beside their inner loop alone, sorting on disk beside
+ * sorting in memory; or duplicates, repeated lines and overlaps over a corpus, and memory. */
+MUST_USE status bench_corpus(const struct bench_corpus *bench, struct error *error);
+
 struct bench_train;
 /* Training and decoding beside busy processes of normal priority.  Uses json, threads and comm; of
  * more than one process ERR_USAGE. */

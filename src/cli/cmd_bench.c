@@ -27,6 +27,7 @@ int command_bench(int argc, char **argv)
         .shape = "gpt2-small", .batch = 4, .sequence = 256, .optimizer = "adamw"};
     int64_t threads = 0;
     const char *only = NULL;
+    struct bench_corpus corpus = {0};
     const struct option table[] = {
         {"json", OPTION_FLAG, &train.json, 0, 0, NULL, "one JSON object a row"},
         {"only", OPTION_STRING, &only, 0, 0, "TEXT", "kernels: cases whose names hold TEXT"},
@@ -41,18 +42,23 @@ int command_bench(int argc, char **argv)
          "train: adamw or muon (default adamw)"},
         {"recompute", OPTION_FLAG, &train.recompute, 0, 0, NULL,
          "train: activations are computed again on the way back"},
+        {"text", OPTION_STRING, &corpus.text, 0, 0, "FILE",
+         "corpus: signatures of this text (default made-up ones)"},
+        {"megabytes", OPTION_INT, &corpus.megabytes, 1, 10000000, "N",
+         "corpus: all stages and their memory over a made-up corpus of this size"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
     };
     const struct command_help help = {
-        "rodnik bench kernels|train|optimizer|fair [options]",
+        "rodnik bench kernels|train|optimizer|fair|corpus [options]",
         "Measures matrix products, whole training steps, a step of AdamW, or training and decoding "
-        "beside three busy\nprocesses, which must not run at a priority of its own.  `limit` is "
-        "of the same run: the multiply-add peak,\nthe memory's speed, the fair share of the "
-        "processors.",
+        "beside three busy\nprocesses, which must not run at a priority of its own; or finding "
+        "duplicates in texts.  "
+        "`limit` is of the same run:\nthe multiply-add peak, the memory's speed, the fair share of "
+        "the processors, the inner loop alone.",
         "  rodnik bench kernels --json\n  rodnik bench train --shape 14m --batch 8 --sequence 256\n"
         "  mpirun -np 2 rodnik bench train --shape 14m --batch 8 --threads 1    (built with "
         "MPI=1)\n"
-        "  rodnik bench fair",
+        "  rodnik bench fair\n  rodnik bench corpus --megabytes 2000",
         NULL};
     struct options_result options;
     struct error error = {0};
@@ -70,8 +76,13 @@ int command_bench(int argc, char **argv)
         (void)!bench_optimizer(train.json, train.threads, &error);
     else if (strcmp(what, "fair") == 0)
         return run_train(bench_fair, &train, &error);
-    else
+    else if (strcmp(what, "corpus") == 0) {
+        corpus.json = train.json;
+        corpus.threads = train.threads;
+        (void)!bench_corpus(&corpus, &error);
+    } else
         (void)!fail(&error, ERR_USAGE,
-                    "the benchmark is '%s', allowed are kernels, train, optimizer and fair", what);
+                    "the benchmark is '%s', allowed are kernels, train, optimizer, fair and corpus",
+                    what);
     return error.code ? cli_fail("bench", &error) : 0;
 }

@@ -1,0 +1,391 @@
+/* Names.  A chain of capitalized words and initials is read once; what each word can be (a given
+ * name by the list, a patronymic or surname by its ending) decides which part of it is a name. */
+#include "text/personal_internal.h"
+
+#include <string.h>
+
+enum { CHAIN_MAX = 12, NAME_WORDS_MAX = 4, LETTER_BYTES = 2 };
+
+/* ---- what a word can be ---- */
+
+static bool ends_with(const struct word *word, const char *ending)
+{
+    size_t len = strlen(ending);
+    return word->len >= len && memcmp(word->fold + word->len - len, ending, len) == 0;
+}
+
+/* Whether the word ends in one of the endings, NULL-terminated, with `least` letters before it. */
+static bool ends_in(const struct word *word, const char *const *endings, size_t least)
+{
+    for (; *endings; endings++) {
+        if (ends_with(word, *endings) && word->len >= strlen(*endings) + least * LETTER_BYTES)
+            return true;
+    }
+    return false;
+}
+
+static bool patronymic(const struct word *word)
+{
+    static const char *const male[] = {"ович", "евич", "ьич", "ович", NULL};
+    static const char *const cases[] = {"а", "у", "ем", "е", "ом", ""};
+    static const char *const others[] = {"овна", "овны", "овне",  "овну",  "овной", "овною", "евна",
+                                         "евны", "евне", "евну",  "евной", "евною", "ична",  "ичны",
+                                         "ичне", "ичну", "ичной", "ичною", NULL};
+    static const char *const short_ones[] = {"ильич",   "лукич",  "фомич", "кузьмич",
+                                             "никитич", "саввич", "фокич", NULL};
+    if (ends_in(word, others, 2))
+        return true;
+    struct word stem = *word;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (!ends_with(word, cases[i]))
+            continue;
+        stem.len = (uint8_t)(word->len - strlen(cases[i]));
+        if (ends_in(&stem, male, 2) || ends_in(&stem, short_ones, 0))
+            return true;
+    }
+    return false;
+}
+
+static bool surname(const struct word *word)
+{
+    static const char *const russian[] = {
+        "ов",   "ова",   "ову",  "овым", "ове",   "овой",  "овою",  "овы",  "овых",  "овыми",
+        "ев",   "ева",   "еву",  "евым", "еве",   "евой",  "евою",  "евы",  "евых",  "евыми",
+        "ин",   "ина",   "ину",  "иным", "ине",   "иной",  "ины",   "иных", "ын",    "ына",
+        "ыну",  "ыным",  "ыне",  "ыной", "ский",  "ского", "скому", "ским", "ском",  "ская",
+        "скую", "ской",  "ские", "ских", "цкий",  "цкого", "цкому", "цким", "цком",  "цкая",
+        "цкую", "цкой",  "цкие", "цких", "енко",  "чук",   "чука",  "чуку", "чуком", "чуке",
+        "юк",   "юка",   "юку",  "юком", "юке",   "ян",    "яна",   "яну",  "яном",  "яне",
+        "дзе",  "швили", "ович", "евич", "овича", "евича", "ых",    "их",   "ец",    "ко",
+        "ич",   "ук",    "як",   "ык",   "ик",    "аев",   NULL};
+    static const char *const latin[] = {"ov",     "ova",  "ev",   "eva",  "skiy", "skaya",
+                                        "ski",    "sky",  "enko", "vich", "yan",  "dze",
+                                        "shvili", "sson", "ssen", "nsen", "ová",  NULL};
+    if (word->cyrillic)
+        return word->letters >= 4 && ends_in(word, russian, 2);
+    return word->letters >= 4 && ends_in(word, latin, 1);
+}
+
+/* Whether the ending goes with one of the classes. */
+static bool ending_fits(const char *ending, size_t len, uint32_t classes)
+{
+    static const struct {
+        uint32_t class;
+        const char *endings; /* each between blanks */
+    } table[] = {
+        {GIVEN_HARD, "  а у ом ем е "},
+        {GIVEN_Y, " й я ю ем е и "},
+        {GIVEN_SOFT, " ь я ю ем е и ью "},
+        {GIVEN_A, " а ы и е у ой ей ою "},
+        {GIVEN_YA, " я и е ю ей ею "},
+        {GIVEN_IYA, " я и ю ей ею "},
+        {GIVEN_FIXED, "  "},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (!(classes & table[i].class))
+            continue;
+        const char *at = table[i].endings;
+        while (*at == ' ' && at[1]) {
+            size_t one = strcspn(at + 1, " ");
+            if (one == len && memcmp(at + 1, ending, len) == 0)
+                return true;
+            at += 1 + one;
+        }
+    }
+    return false;
+}
+
+static uint32_t given_russian(const struct word *word)
+{
+    for (size_t off = 0; off <= 3 * LETTER_BYTES && off + LETTER_BYTES < word->len;
+         off += LETTER_BYTES) {
+        uint32_t classes = stem_exact(personal_given_stems, word->fold, word->len - off);
+        if (classes && ending_fits(word->fold + word->len - off, off, classes))
+            return classes & GIVEN_AMBIGUOUS ? NAME_GIVEN | NAME_AMBIGUOUS : NAME_GIVEN;
+    }
+    return 0;
+}
+
+uint32_t name_kinds(const struct word *word)
+{
+    if (word->too_long || word->letters < 2)
+        return NAME_STOP;
+    uint32_t kinds = stem_exact(personal_name_words, word->fold, word->len);
+    if (word->cyrillic && !word->latin) {
+        kinds |= given_russian(word);
+        if (!(kinds & NAME_GIVEN) && patronymic(word))
+            kinds |= NAME_PATRONYMIC;
+    } else if (word->latin && !word->cyrillic)
+        kinds |= stem_exact(personal_latin_given, word->fold, word->len);
+    else
+        return NAME_STOP;
+    if (!(kinds & (NAME_STOP | NAME_TITLE)) && surname(word))
+        kinds |= NAME_SURNAME;
+    return kinds;
+}
+
+/* ---- the chain ---- */
+
+struct link {
+    size_t start, end; /* an initial ends after its dot */
+    uint32_t kinds;
+    bool initial, cyrillic, upper_all;
+};
+struct chain {
+    struct link links[CHAIN_MAX];
+    int count;
+    bool opens;  /* the first word stands where a sentence begins */
+    bool called; /* "my name is", "зовут", a title in small letters stands before */
+};
+
+/* Bytes of a capital letter at `at`, 0 if none. */
+static size_t capital_at(const struct scanner *scanner, size_t at)
+{
+    unsigned char byte = byte_at(scanner, at), next = byte_at(scanner, at + 1);
+    if (is_latin_upper(byte))
+        return 1;
+    if (byte == 0xD0)
+        return (next >= 0x90 && next <= 0xAF) || next == 0x81 ? 2 : 0;
+    if (byte < 0xC3 || byte > 0xC5 || !letter_at(scanner, at))
+        return 0;
+    struct word word;
+    word_read(&word, scanner, at);
+    return word.upper_first ? 2 : 0;
+}
+
+/* Reads one capitalized word or initial at `at`; false if there is none. */
+static bool link_read(struct link *out, const struct scanner *scanner, size_t at)
+{
+    size_t capital = capital_at(scanner, at);
+    if (!capital)
+        return false;
+    struct word word;
+    word_read(&word, scanner, at);
+    bool initial = word.end == at + capital && byte_at(scanner, word.end) == '.';
+    *out = (struct link){.start = at,
+                         .end = word.end + initial,
+                         .initial = initial,
+                         .cyrillic = word.cyrillic,
+                         .upper_all = word.upper_all};
+    out->kinds = initial ? 0 : name_kinds(&word);
+    return true;
+}
+
+/* Bytes between two words of one name: one blank, one line end, or nothing after an initial. */
+static bool joint(size_t *next, const struct scanner *scanner, const struct link *last)
+{
+    size_t at = last->end, blank = blank_at(scanner, at);
+    if (!blank && byte_at(scanner, at) == '\n')
+        blank = 1;
+    if (!blank && !last->initial)
+        return false;
+    *next = at + blank;
+    return true;
+}
+
+static bool sentence_opens(const struct scanner *scanner, size_t at)
+{
+    for (size_t blank; (blank = blank_before(scanner, at)) > 0;) {
+        at -= blank;
+        if (at == 0)
+            return true;
+    }
+    unsigned char before = byte_at(scanner, at - 1);
+    if (at == 0 || strchr(".!?\n\"", before))
+        return true;
+    return text_at(scanner, at - 2, "«") || text_at(scanner, at - 3, "…") ||
+           text_at(scanner, at - 3, "—") || text_at(scanner, at - 3, "“");
+}
+
+/* Whether words in small letters before `at` announce a name. */
+static bool announced(const struct scanner *scanner, size_t at)
+{
+    size_t end = at;
+    while (end > 0 && at - end < 4 &&
+           (blank_before(scanner, end) || strchr(".:", byte_at(scanner, end - 1))))
+        end -= blank_before(scanner, end) ? blank_before(scanner, end) : 1;
+    size_t start = word_start(scanner, end);
+    if (start == end || letter_before(scanner, start))
+        return false;
+    struct word word;
+    word_read(&word, scanner, start);
+    if (word.too_long || word.end > at)
+        return false;
+    if (word.len == 2 && memcmp(word.fold, "is", 2) == 0)
+        return start >= 5 &&
+               (text_at(scanner, start - 5, "name ") || text_at(scanner, start - 5, "Name "));
+    if (word.len == 4 && memcmp(word.fold, "name", 4) == 0)
+        return text_at(scanner, end, ":") || text_at(scanner, start, "Name:");
+    return stem_exact(personal_name_words, word.fold, word.len) & NAME_TITLE;
+}
+
+/* Reads words from `at` on until something else than capitalized words follows. */
+static void chain_read(struct chain *out, const struct scanner *scanner, size_t at)
+{
+    out->count = 0;
+    while (out->count < CHAIN_MAX && link_read(&out->links[out->count], scanner, at)) {
+        const struct link *link = &out->links[out->count++];
+        if (!joint(&at, scanner, link))
+            break;
+    }
+}
+
+/* ---- which links are a name ---- */
+
+struct name {
+    int first, count; /* links */
+    int confidence;
+    const char *reason;
+};
+
+static const struct link *link_at(const struct chain *chain, int index)
+{
+    static const struct link none = {.kinds = NAME_STOP};
+    return index >= 0 && index < chain->count ? &chain->links[index] : &none;
+}
+
+static bool is(const struct chain *chain, int index, uint32_t kind)
+{
+    return link_at(chain, index)->kinds & kind;
+}
+
+/* A capitalized word that could be anybody's surname. */
+static bool any_word(const struct chain *chain, int index)
+{
+    const struct link *link = link_at(chain, index);
+    return !link->initial && !(link->kinds & (NAME_STOP | NAME_TITLE | NAME_PATRONYMIC));
+}
+
+static bool initial(const struct chain *chain, int index)
+{
+    return link_at(chain, index)->initial;
+}
+
+static bool set(struct name *out, int first, int count, int confidence, const char *reason)
+{
+    *out = (struct name){first, count, confidence, reason};
+    return true;
+}
+
+/* Given name and patronymic, with a surname on either side. */
+static bool with_patronymic(struct name *out, const struct chain *chain, int i)
+{
+    if (any_word(chain, i) && is(chain, i + 1, NAME_GIVEN) && is(chain, i + 2, NAME_PATRONYMIC)) {
+        bool opens = i == 0 && chain->opens && !is(chain, i, NAME_SURNAME);
+        bool surname_after = is(chain, i + 3, NAME_SURNAME) && !is(chain, i, NAME_SURNAME);
+        if (!surname_after && !opens)
+            return set(out, i, 3, 97, "surname, given name, patronymic");
+    }
+    if (!is(chain, i + 1, NAME_PATRONYMIC) || link_at(chain, i)->initial)
+        return false;
+    if (is(chain, i, NAME_GIVEN)) {
+        bool same = link_at(chain, i + 2)->upper_all == link_at(chain, i)->upper_all;
+        if (is(chain, i + 2, NAME_SURNAME) || (any_word(chain, i + 2) && same))
+            return set(out, i, 3, is(chain, i + 2, NAME_SURNAME) ? 97 : 90,
+                       "given name, patronymic, surname");
+        return set(out, i, 2, 95, "given name and patronymic");
+    }
+    if (any_word(chain, i) && any_word(chain, i + 2) && is(chain, i + 2, NAME_SURNAME))
+        return set(out, i, 3, 80, "patronymic between two names");
+    if (any_word(chain, i))
+        return set(out, i, 2, 65, "word and patronymic");
+    return false;
+}
+
+/* Surname and initials in either order. */
+static bool with_initials(struct name *out, const struct chain *chain, int i)
+{
+    if (initial(chain, i)) {
+        int next = i + 1 + initial(chain, i + 1);
+        bool strong = is(chain, next, NAME_SURNAME);
+        if (!any_word(chain, next) || (next == i + 1 && !strong))
+            return false;
+        return set(out, i, next - i + 1, next > i + 1 ? (strong ? 95 : 75) : 65,
+                   "initials and surname");
+    }
+    if (!any_word(chain, i) || !initial(chain, i + 1))
+        return false;
+    bool two = initial(chain, i + 2), strong = is(chain, i, NAME_SURNAME);
+    if (!two && is(chain, i, NAME_GIVEN) && any_word(chain, i + 2))
+        return set(out, i, 3, 85, "given name, initial, surname");
+    /* "И. Иванова С. Петров": the initial belongs to what follows */
+    if (!two && (!strong || any_word(chain, i + 2)))
+        return false;
+    return set(out, i, two ? 3 : 2, two ? (strong ? 95 : 75) : 60, "surname and initials");
+}
+
+/* Given name and surname in either order. */
+static bool two_names(struct name *out, const struct chain *chain, int i)
+{
+    bool given = is(chain, i, NAME_GIVEN) && !is(chain, i, NAME_STOP);
+    bool plain = given && !is(chain, i, NAME_AMBIGUOUS);
+    bool next_given = is(chain, i + 1, NAME_GIVEN) && !is(chain, i + 1, NAME_AMBIGUOUS);
+    bool strong = is(chain, i, NAME_SURNAME), next_strong = is(chain, i + 1, NAME_SURNAME);
+    if (given && next_strong)
+        return set(out, i, 2, plain ? 90 : 75, "given name and surname");
+    if (strong && next_given && !given)
+        return set(out, i, 2, 85, "surname and given name");
+    if (plain && any_word(chain, i + 1))
+        return set(out, i, 2, 70, "given name and a capitalized word");
+    if (given && any_word(chain, i + 1) && !(i == 0 && chain->opens))
+        return set(out, i, 2, 55, "given name and a capitalized word");
+    if (next_given && any_word(chain, i) && !(i == 0 && chain->opens) && !given)
+        return set(out, i, 2, 55, "capitalized word and a given name");
+    return false;
+}
+
+/* After a title or "my name is" even a single word is a name. */
+static bool after_title(struct name *out, const struct chain *chain, int i)
+{
+    bool title = i > 0 ? is(chain, i - 1, NAME_TITLE) : chain->called;
+    if (!title || !any_word(chain, i))
+        return false;
+    int count = 1 + (any_word(chain, i + 1) ? 1 : 0);
+    bool known = is(chain, i, NAME_SURNAME | NAME_GIVEN);
+    return set(out, i, count, known ? 75 : 60, "title or announcement before");
+}
+
+/* Takes what the name is in one script. */
+static bool one_script(const struct chain *chain, const struct name *name)
+{
+    for (int i = 1; i < name->count; i++) {
+        if (chain->links[name->first + i].cyrillic != chain->links[name->first].cyrillic)
+            return false;
+    }
+    return true;
+}
+
+static bool find_name(struct name *out, const struct chain *chain, int i)
+{
+    static bool (*const finders[])(struct name *, const struct chain *,
+                                   int) = {with_patronymic, with_initials, two_names, after_title};
+    for (size_t k = 0; k < sizeof finders / sizeof *finders; k++) {
+        if (finders[k](out, chain, i) && one_script(chain, out))
+            return true;
+    }
+    return false;
+}
+
+/* A chain that is as long as fits may go on: its last words are read again. */
+size_t find_person(struct scanner *scanner, size_t at)
+{
+    struct chain chain = {.opens = sentence_opens(scanner, at)};
+    chain.called = announced(scanner, at);
+    chain_read(&chain, scanner, at);
+    if (chain.count == 0)
+        return at + 1;
+    int usable = chain.count == CHAIN_MAX ? CHAIN_MAX - NAME_WORDS_MAX : chain.count, i = 0;
+    while (i < usable) {
+        struct name name;
+        if (!find_name(&name, &chain, i)) {
+            i++;
+            continue;
+        }
+        const struct link *last = &chain.links[name.first + name.count - 1];
+        scanner->person_end = last->end;
+        scanner_add(scanner, PERSONAL_PERSON, chain.links[name.first].start, last->end,
+                    name.confidence, name.reason);
+        i = name.first + name.count;
+    }
+    return i < chain.count ? chain.links[i].start : chain.links[chain.count - 1].end;
+}

@@ -118,6 +118,7 @@ enum {
 struct about {
     uint32_t near, any; /* ABOUT_ bits of the nearest telling word, and of all in view */
     size_t gap;         /* bytes between the nearest telling word and the place */
+    bool spent;         /* another long number stands between them */
 };
 struct about about_before(const struct scanner *scanner, size_t at);
 /* ABOUT_ bits of the first two words after a place. */
@@ -197,7 +198,8 @@ enum {
     NAME_STOP = 1 << 2,       /* begins sentences, titles, places: no surname */
     NAME_TITLE = 1 << 3,      /* stands before names: господин, Dr */
     NAME_PATRONYMIC = 1 << 4, /* by its ending */
-    NAME_SURNAME = 1 << 5     /* by its ending */
+    NAME_SURNAME = 1 << 5,    /* by its ending */
+    NAME_DOUBTFUL = 1 << 6    /* a patronymic that may be an adjective: -овной */
 };
 uint32_t name_kinds(const struct word *word);
 /* Values of the given names' stems: how they are declined, and GIVEN_AMBIGUOUS. */

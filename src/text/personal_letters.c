@@ -156,9 +156,11 @@ static size_t find_document(struct scanner *scanner, const struct number *number
     bool letters = start < number->start || end > number->groups[0].end;
     if (about.gap > GAP_MAX)
         return 0;
+    bool passport =
+        about.near & ABOUT_PASSPORT || (about.near == ABOUT_OTHER && about.any & ABOUT_PASSPORT);
     if (about.near & ABOUT_DRIVER)
         scanner_add(scanner, PERSONAL_DRIVER_LICENCE, start, end, 80, "form and context");
-    else if (about.near & ABOUT_PASSPORT && letters && start < number->start)
+    else if (passport && letters && start < number->start)
         scanner_add(scanner, PERSONAL_PASSPORT, start, end, 80, "form and context");
     else
         return 0;

@@ -114,7 +114,7 @@ uint32_t name_kinds(const struct word *word)
     if (word->cyrillic && !word->latin) {
         kinds |= given_russian(word);
         if (!(kinds & NAME_GIVEN) && patronymic(word))
-            kinds |= NAME_PATRONYMIC;
+            kinds |= ends_with(word, "ной") ? NAME_PATRONYMIC | NAME_DOUBTFUL : NAME_PATRONYMIC;
     } else if (word->latin && !word->cyrillic)
         kinds |= stem_exact(personal_latin_given, word->fold, word->len);
     else
@@ -130,6 +130,7 @@ struct link {
     size_t start, end; /* an initial ends after its dot */
     uint32_t kinds;
     bool initial, cyrillic, upper_all;
+    bool new_line; /* the first of its line, while the name before it goes on */
 };
 struct chain {
     struct link links[CHAIN_MAX];
@@ -172,10 +173,12 @@ static bool link_read(struct link *out, const struct scanner *scanner, size_t at
 }
 
 /* Bytes between two words of one name: one blank, one line end, or nothing after an initial. */
-static bool joint(size_t *next, const struct scanner *scanner, const struct link *last)
+static bool joint(size_t *next, bool *new_line, const struct scanner *scanner,
+                  const struct link *last)
 {
     size_t at = last->end, blank = blank_at(scanner, at);
-    if (!blank && byte_at(scanner, at) == '\n')
+    *new_line = !blank && byte_at(scanner, at) == '\n';
+    if (*new_line)
         blank = 1;
     if (!blank && !last->initial)
         return false;
@@ -197,35 +200,39 @@ static bool sentence_opens(const struct scanner *scanner, size_t at)
            text_at(scanner, at - 3, "—") || text_at(scanner, at - 3, "“");
 }
 
-/* Whether words in small letters before `at` announce a name. */
+/* Whether words before `at` announce a name: "пациент", "гр.", "Заявитель:", "name is", "Name:". */
 static bool announced(const struct scanner *scanner, size_t at)
 {
     size_t end = at;
-    while (end > 0 && at - end < 4 &&
-           (blank_before(scanner, end) || strchr(".:", byte_at(scanner, end - 1))))
-        end -= blank_before(scanner, end) ? blank_before(scanner, end) : 1;
+    while (end > 0 && at - end < 4 && blank_before(scanner, end))
+        end -= blank_before(scanner, end);
+    unsigned char mark = byte_at(scanner, end - 1);
+    bool marked = end > 0 && (mark == '.' || mark == ':');
+    end -= marked;
     size_t start = word_start(scanner, end);
     if (start == end || letter_before(scanner, start))
         return false;
     struct word word;
     word_read(&word, scanner, start);
-    if (word.too_long || word.end > at)
+    if (word.too_long || word.end > at || (marked && mark == '.' && word.letters > 3))
         return false;
-    if (word.len == 2 && memcmp(word.fold, "is", 2) == 0)
+    if (text_at(scanner, start, "is "))
         return start >= 5 &&
                (text_at(scanner, start - 5, "name ") || text_at(scanner, start - 5, "Name "));
-    if (word.len == 4 && memcmp(word.fold, "name", 4) == 0)
-        return text_at(scanner, end, ":") || text_at(scanner, start, "Name:");
-    return stem_exact(personal_name_words, word.fold, word.len) & NAME_TITLE;
+    if (text_at(scanner, start, "Name:"))
+        return true;
+    return word.cyrillic && stem_exact(personal_name_words, word.fold, word.len) & NAME_TITLE;
 }
 
 /* Reads words from `at` on until something else than capitalized words follows. */
 static void chain_read(struct chain *out, const struct scanner *scanner, size_t at)
 {
+    bool new_line = false;
     out->count = 0;
     while (out->count < CHAIN_MAX && link_read(&out->links[out->count], scanner, at)) {
-        const struct link *link = &out->links[out->count++];
-        if (!joint(&at, scanner, link))
+        struct link *link = &out->links[out->count++];
+        link->new_line = new_line;
+        if (!joint(&at, &new_line, scanner, link))
             break;
     }
 }
@@ -254,6 +261,13 @@ static bool any_word(const struct chain *chain, int index)
 {
     const struct link *link = link_at(chain, index);
     return !link->initial && !(link->kinds & (NAME_STOP | NAME_TITLE | NAME_PATRONYMIC));
+}
+
+/* As above, but what ends like a patronymic (Рабинович) may be one. */
+static bool any_surname(const struct chain *chain, int index)
+{
+    const struct link *link = link_at(chain, index);
+    return !link->initial && !(link->kinds & (NAME_STOP | NAME_TITLE));
 }
 
 static bool initial(const struct chain *chain, int index)
@@ -287,7 +301,7 @@ static bool with_patronymic(struct name *out, const struct chain *chain, int i)
     }
     if (any_word(chain, i) && any_word(chain, i + 2) && is(chain, i + 2, NAME_SURNAME))
         return set(out, i, 3, 80, "patronymic between two names");
-    if (any_word(chain, i))
+    if (any_word(chain, i) && !is(chain, i + 1, NAME_DOUBTFUL))
         return set(out, i, 2, 65, "word and patronymic");
     return false;
 }
@@ -298,18 +312,19 @@ static bool with_initials(struct name *out, const struct chain *chain, int i)
     if (initial(chain, i)) {
         int next = i + 1 + initial(chain, i + 1);
         bool strong = is(chain, next, NAME_SURNAME);
-        if (!any_word(chain, next) || (next == i + 1 && !strong))
+        if (!any_surname(chain, next) || (next == i + 1 && !strong))
             return false;
         return set(out, i, next - i + 1, next > i + 1 ? (strong ? 95 : 75) : 65,
                    "initials and surname");
     }
-    if (!any_word(chain, i) || !initial(chain, i + 1))
+    if (!any_surname(chain, i) || !initial(chain, i + 1))
         return false;
     bool two = initial(chain, i + 2), strong = is(chain, i, NAME_SURNAME);
-    if (!two && is(chain, i, NAME_GIVEN) && any_word(chain, i + 2))
-        return set(out, i, 3, 85, "given name, initial, surname");
+    if (!two && any_surname(chain, i + 2) &&
+        (is(chain, i, NAME_GIVEN) || !link_at(chain, i)->cyrillic))
+        return set(out, i, 3, is(chain, i, NAME_GIVEN) ? 85 : 65, "given name, initial, surname");
     /* "И. Иванова С. Петров": the initial belongs to what follows */
-    if (!two && (!strong || any_word(chain, i + 2)))
+    if (!two && (!strong || any_surname(chain, i + 2)))
         return false;
     return set(out, i, two ? 3 : 2, two ? (strong ? 95 : 75) : 60, "surname and initials");
 }
@@ -329,27 +344,32 @@ static bool two_names(struct name *out, const struct chain *chain, int i)
         return set(out, i, 2, 70, "given name and a capitalized word");
     if (given && any_word(chain, i + 1) && !(i == 0 && chain->opens))
         return set(out, i, 2, 55, "given name and a capitalized word");
-    if (next_given && any_word(chain, i) && !(i == 0 && chain->opens) && !given)
+    if (next_given && any_word(chain, i) && !(i == 0 && chain->opens) && !given &&
+        link_at(chain, i)->cyrillic)
         return set(out, i, 2, 55, "capitalized word and a given name");
     return false;
 }
 
-/* After a title or "my name is" even a single word is a name. */
+/* After a title or "my name is" even a single word is a name; a Russian one must look like one,
+ * since titles stand before institutions too. */
 static bool after_title(struct name *out, const struct chain *chain, int i)
 {
-    bool title = i > 0 ? is(chain, i - 1, NAME_TITLE) : chain->called;
-    if (!title || !any_word(chain, i))
+    const struct link *title = link_at(chain, i - 1);
+    bool told =
+        i > 0 ? title->kinds & NAME_TITLE && (title->cyrillic || !title->upper_all) : chain->called;
+    const struct link *link = link_at(chain, i);
+    bool known = link->kinds & (NAME_SURNAME | NAME_GIVEN);
+    if (!told || !any_word(chain, i) || (!known && (link->cyrillic || link->upper_all)))
         return false;
-    int count = 1 + (any_word(chain, i + 1) ? 1 : 0);
-    bool known = is(chain, i, NAME_SURNAME | NAME_GIVEN);
-    return set(out, i, count, known ? 75 : 60, "title or announcement before");
+    return set(out, i, 1 + any_word(chain, i + 1), known ? 75 : 60, "title or announcement before");
 }
 
-/* Takes what the name is in one script. */
-static bool one_script(const struct chain *chain, const struct name *name)
+/* A name is written in one script, and on one line unless its words leave no doubt. */
+static bool coherent(const struct chain *chain, const struct name *name)
 {
+    const struct link *links = chain->links + name->first;
     for (int i = 1; i < name->count; i++) {
-        if (chain->links[name->first + i].cyrillic != chain->links[name->first].cyrillic)
+        if (links[i].cyrillic != links[0].cyrillic || (links[i].new_line && name->confidence < 90))
             return false;
     }
     return true;
@@ -360,7 +380,7 @@ static bool find_name(struct name *out, const struct chain *chain, int i)
     static bool (*const finders[])(struct name *, const struct chain *,
                                    int) = {with_patronymic, with_initials, two_names, after_title};
     for (size_t k = 0; k < sizeof finders / sizeof *finders; k++) {
-        if (finders[k](out, chain, i) && one_script(chain, out))
+        if (finders[k](out, chain, i) && coherent(chain, out))
             return true;
     }
     return false;

@@ -79,7 +79,7 @@ bool check_ogrn(const char *digits)
 
 bool check_ogrnip(const char *digits)
 {
-    return remainder_of(digits, 14, 13) % 10 == digits[14] - '0' && register_form(digits, "34");
+    return remainder_of(digits, 14, 13) % 10 == digits[14] - '0' && register_form(digits, "234");
 }
 
 /* Bank of Russia, order of control keys: three digits of the BIK before the account; settlement
@@ -217,10 +217,16 @@ static bool gaps_within(const struct number *number, int last, int allowed)
     return true;
 }
 
-/* Whether words speak of something else than `bits`, nearer than of it. */
+/* Whether words speak of something else than `bits`, nearer than of it, and the number may be what
+ * they speak of. */
 static bool about_else(const struct about *about, uint32_t bits)
 {
-    return about->near && !(about->near & bits);
+    return about->near && !(about->near & bits) && !about->spent;
+}
+
+static bool begins_as_phone(const char *digits)
+{
+    return (digits[0] == '8' && strchr("3489", digits[1])) || memcmp(digits, "79", 2) == 0;
 }
 
 /* ---- Russian identifiers ---- */
@@ -242,7 +248,7 @@ static size_t find_snils(struct scanner *scanner, struct number *number)
         scanner_add(scanner, PERSONAL_SNILS, number->start, end, 99, "control number and context");
     else if (grouped && !number->glued)
         scanner_add(scanner, PERSONAL_SNILS, number->start, end, 95, "control number and form");
-    else if (!number->glued && strchr("0123456", number->digits[0])) /* 7 and 8 begin phones */
+    else if (!number->glued && !begins_as_phone(number->digits))
         scanner_add(scanner, PERSONAL_SNILS, number->start, end, 60, "control number");
     else
         return 0;
@@ -524,13 +530,14 @@ static size_t find_card(struct scanner *scanner, struct number *number)
     int last, count = card_digits(number, &last);
     size_t end = number->groups[last].end;
     if (count < 12 || count > 19 || number->plus || !number_ends(scanner, end) ||
-        !check_card(number->digits, count))
+        !check_luhn(number->digits, count) || all_equal(number->digits, count))
         return 0;
     const struct about *about = number_about(number, scanner);
+    bool issued = check_card(number->digits, count);
     if (about->any & ABOUT_CARD && !about_else(about, ABOUT_CARD | ABOUT_ACCOUNT | ABOUT_PHONE))
-        scanner_add(scanner, PERSONAL_CARD, number->start, end, 99,
-                    "control digit, issuer and context");
-    else if (number->glued || about_else(about, ABOUT_CARD | ABOUT_ACCOUNT))
+        scanner_add(scanner, PERSONAL_CARD, number->start, end, issued ? 99 : 85,
+                    issued ? "control digit, issuer and context" : "control digit and context");
+    else if (!issued || number->glued || about_else(about, ABOUT_CARD | ABOUT_ACCOUNT))
         return 0;
     else if (last > 0)
         scanner_add(scanner, PERSONAL_CARD, number->start, end, 95, "control digit, issuer, form");

@@ -78,6 +78,17 @@ static bool thousands(const struct number *number, int last)
     return true;
 }
 
+/* Pages 287-288, the digits one by one, columns of decimals. */
+static bool counted(const struct number *number, int last)
+{
+    int gaps = gaps_of(number, last), longest = 0;
+    for (int i = 0; i <= last; i++)
+        longest = number->groups[i].count > longest ? number->groups[i].count : longest;
+    bool pages =
+        last == 1 && gaps == GAP_HYPHEN && number->groups[0].count == number->groups[1].count;
+    return pages || longest < 2 || (gaps & GAP_DOT && gaps & GAP_SPACE);
+}
+
 /* Where a number that begins with a plus or a bracket begins. */
 static size_t phone_start(const struct scanner *scanner, const struct number *number)
 {
@@ -183,7 +194,7 @@ static bool without_trunk(struct phone *out, struct scanner *scanner, struct num
 /* Anything of the length of a number right after words that speak of calling. */
 static bool by_context(struct phone *out, struct scanner *scanner, struct number *number)
 {
-    enum { GAP_MAX = 40, DIGITS_LEAST = 5, DIGITS_MOST = 13 };
+    enum { GAP_MAX = 40, RIGHT_AFTER = 5, DIGITS_LEAST = 5, DIGITS_MOST = 13 };
     int last = -1;
     for (int i = 0; i < number->group_count; i++) {
         int digits = number->groups[i].first + number->groups[i].count;
@@ -191,7 +202,7 @@ static bool by_context(struct phone *out, struct scanner *scanner, struct number
             break;
         last = digits >= DIGITS_LEAST ? i : last;
     }
-    if (last < 0 || number->glued || dated(number) || thousands(number, last))
+    if (last < 0 || number->glued || dated(number) || counted(number, last))
         return false;
     const struct about *about = number_about(number, scanner);
     size_t end = number->groups[last].end;
@@ -199,6 +210,9 @@ static bool by_context(struct phone *out, struct scanner *scanner, struct number
     if (!told && (about->near || !(about_after(scanner, end) & ABOUT_PHONE)))
         return false;
     int digits = number->groups[last].first + number->groups[last].count;
+    bool right_after = told && about->gap <= RIGHT_AFTER;
+    if (thousands(number, last) && told && (!right_after || digits < 8))
+        return false;
     if (digits < 6 && !(gaps_of(number, last) & GAP_HYPHEN))
         return false;
     *out = (struct phone){phone_start(scanner, number), end, 75, "context"};

@@ -104,7 +104,8 @@ size_t find_date(struct scanner *scanner, struct number *number)
     if (!scanner_wants(scanner, PERSONAL_BIRTH_DATE))
         return end;
     const struct about *about = number_about(number, scanner);
-    bool told = (about->near & ABOUT_BIRTH && about->gap < 60) || born_after(scanner, end);
+    bool told =
+        (about->near & ABOUT_BIRTH && about->gap < 60 && !about->spent) || born_after(scanner, end);
     size_t after_name = number->start - scanner->person_end;
     if (told)
         scanner_add(scanner, PERSONAL_BIRTH_DATE, number->start, end, 92, "date and context");
@@ -133,11 +134,11 @@ static const struct stem part_items[] = {
     {"корп", PART_FLAT, true}, {"корпус", PART_FLAT, true}, {"край", PART_PLACE, true},
     {"края", PART_PLACE, true}, {"литера", PART_FLAT, true}, {"микрорайон", PART_STREET, false},
     {"мкр", PART_STREET, true}, {"наб", PART_STREET, true}, {"набережн", PART_STREET, false},
-    {"обл", PART_PLACE, true}, {"област", PART_PLACE, false}, {"оф", PART_FLAT, true},
+    {"обл", PART_PLACE, true}, {"област", PART_PLACE, false}, {"округ", PART_PLACE, false}, {"оф", PART_FLAT, true},
     {"офис", PART_FLAT, true}, {"пер", PART_STREET, true}, {"переулок", PART_STREET, false},
-    {"пл", PART_STREET, true}, {"площад", PART_STREET, false}, {"пом", PART_FLAT, true},
+    {"пл", PART_STREET, true}, {"площадь", PART_STREET, true}, {"пом", PART_FLAT, true},
     {"пос", PART_PLACE, true}, {"поселок", PART_PLACE, true}, {"пр", PART_STREET, true},
-    {"пр-кт", PART_STREET, true}, {"пр-т", PART_STREET, true}, {"проезд", PART_STREET, false},
+    {"пр-кт", PART_STREET, true}, {"пр-т", PART_STREET, true}, {"проезд", PART_STREET, true},
     {"просп", PART_STREET, true}, {"проспект", PART_STREET, false}, {"р-н", PART_PLACE, true},
     {"район", PART_PLACE, false}, {"респ", PART_PLACE, true}, {"республик", PART_PLACE, false},
     {"с", PART_PLACE, true}, {"село", PART_PLACE, true}, {"стр", PART_FLAT, true},
@@ -156,9 +157,10 @@ static uint32_t part_of(const struct word *word)
 /* What stands between two commas. */
 struct segment {
     size_t start, end;
-    size_t marked;  /* where its first marking word begins */
+    size_t marked;  /* where its first telling word begins, or the capitalized words before it */
     uint32_t parts; /* PART_ bits of its words */
-    int words;      /* before the first marking one, or all */
+    int before;     /* words before the first telling one, or all */
+    int after;      /* words after it */
     bool adjective; /* one word alone that ends like Московская */
 };
 
@@ -171,31 +173,46 @@ static bool six_digits(const struct scanner *scanner, size_t at)
     return !is_digit(byte_at(scanner, at + 6));
 }
 
+/* What a word says of a segment: letters that are also prepositions say something only with a
+ * dot. */
+static uint32_t segment_part(const struct scanner *scanner, const struct word *word)
+{
+    uint32_t part = part_of(word);
+    bool dotted = byte_at(scanner, word->end) == '.';
+    return word->letters == 1 && !dotted && !(part & PART_HOUSE) ? 0 : part;
+}
+
+static void segment_word(struct segment *segment, size_t *capitals, const struct word *word,
+                         uint32_t part)
+{
+    if (part & (PART_STREET | PART_PLACE) && segment->marked == segment->end)
+        segment->marked = *capitals < segment->end ? *capitals : word->start;
+    *capitals = word->upper_first && *capitals < segment->end ? *capitals
+                : word->upper_first                           ? word->start
+                                                              : segment->end;
+    segment->parts |= part;
+    *(segment->marked == segment->end ? &segment->before : &segment->after) += 1;
+    segment->adjective = segment->before == 1 && word->upper_first && word->len > 8 &&
+                         (strcmp(word->fold + word->len - 4, "ая") == 0 ||
+                          strcmp(word->fold + word->len - 4, "ий") == 0);
+}
+
 static void segment_read(struct segment *out, const struct scanner *scanner, size_t start,
                          size_t end)
 {
-    while (start < end && blank_at(scanner, start))
-        start += blank_at(scanner, start);
+    while (start < end && (blank_at(scanner, start) || byte_at(scanner, start) == '\n'))
+        start += blank_at(scanner, start) ? blank_at(scanner, start) : 1;
     *out = (struct segment){.start = start, .end = end, .marked = end};
+    size_t capitals = end;
     if (six_digits(scanner, start)) {
         out->parts = PART_INDEX;
         out->marked = start;
     }
     for (size_t at = start; at < end;) {
-        if (!letter_at(scanner, at)) {
-            at++;
-            continue;
-        }
         struct word word;
         word_read(&word, scanner, at);
-        uint32_t part = part_of(&word);
-        if (part && out->marked == end)
-            out->marked = at;
-        out->parts |= part;
-        out->words += out->marked == end;
-        out->adjective = out->words == 1 && word.upper_first && word.len > 8 &&
-                         (strcmp(word.fold + word.len - 4, "ая") == 0 ||
-                          strcmp(word.fold + word.len - 4, "ий") == 0);
+        if (word.letters)
+            segment_word(out, &capitals, &word, segment_part(scanner, &word));
         at = word.end > at ? word.end : at + 1;
     }
 }
@@ -220,6 +237,7 @@ static size_t segment_start(bool *more, const struct scanner *scanner, size_t en
 /* Where the address of the house number at `number` begins; `number` if there is none. */
 static size_t address_start(uint32_t *parts, const struct scanner *scanner, size_t number)
 {
+    enum { WORDS_MAX = 6 };
     size_t limit = number > ADDRESS_BYTES_MAX ? number - ADDRESS_BYTES_MAX : 0;
     size_t end = number, start = number;
     bool more = true;
@@ -228,24 +246,19 @@ static size_t address_start(uint32_t *parts, const struct scanner *scanner, size
         struct segment segment;
         size_t from = segment_start(&more, scanner, end, limit);
         segment_read(&segment, scanner, from, end);
-        bool empty = segment.start == end && end == number;
+        bool own = end == number && !(segment.parts & (PART_STREET | PART_PLACE | PART_INDEX));
         bool region = segment.adjective && !segment.parts && *parts & PART_PLACE;
-        if (!empty && !region && !segment.parts)
-            break;
-        *parts |= segment.parts;
-        if (empty) {
+        if (own && (segment.start == end || segment.parts & PART_HOUSE)) { /* "д. " of the number */
+            *parts |= segment.parts;
             end = from - more;
+            start = segment.start;
             continue;
         }
-        /* "Садовая ул." and "Кемеровская область" begin with the name, prose does not */
-        bool named = segment.words <= 2 && (more || segment.words == 0);
-        struct word first;
-        word_read(&first, scanner, segment.start);
-        named &= segment.words == 0 || first.upper_first;
-        start = named || region ? segment.start : segment.marked;
-        if (!named && !region && segment.words)
+        if (segment.after > WORDS_MAX || (!region && segment.marked == segment.end))
             break;
-        if (segment.parts & PART_INDEX)
+        *parts |= segment.parts;
+        start = region ? segment.start : segment.marked;
+        if (start > segment.start || segment.parts & PART_INDEX)
             break;
         end = from - more;
     }
@@ -292,6 +305,15 @@ static size_t address_end(uint32_t *parts, const struct scanner *scanner, size_t
     return at;
 }
 
+/* Whether "д.", "д" or "дом" ends at `at`. */
+static bool house_before(const struct scanner *scanner, size_t at)
+{
+    size_t end = at - (byte_at(scanner, at - 1) == '.'), start = word_start(scanner, end);
+    struct word word;
+    word_read(&word, scanner, start);
+    return word.letters && word.end == end && part_of(&word) == PART_HOUSE;
+}
+
 size_t find_address(struct scanner *scanner, struct number *number)
 {
     const struct group *first = &number->groups[0];
@@ -301,14 +323,12 @@ size_t find_address(struct scanner *scanner, struct number *number)
     for (size_t blank; (blank = blank_before(scanner, before)) > 0 && number->start - before < 4;)
         before -= blank;
     unsigned char mark = byte_at(scanner, before - 1);
-    bool letter = letter_before(scanner, before);
     bool after_comma =
         mark == ',' && (letter_before(scanner, before - 1) || byte_at(scanner, before - 2) == '.');
-    bool after_house = text_at(scanner, before - 2, "д") || text_at(scanner, before - 2, "м") ||
-                       (before >= 3 && text_at(scanner, before - 3, "д.")) ||
-                       (before >= 3 && text_at(scanner, before - 3, "м."));
-    if (before < 4 ||
-        !(after_comma || after_house || (letter && byte_at(scanner, first->end) == ',')))
+    bool after_house = house_before(scanner, before);
+    bool flat_after = letter_before(scanner, before) && (text_at(scanner, first->end, ", кв") ||
+                                                         text_at(scanner, first->end, ", корп"));
+    if (before < 4 || !(after_comma || after_house || flat_after))
         return 0;
     uint32_t parts;
     size_t start = address_start(&parts, scanner, number->start);

@@ -231,6 +231,15 @@ static bool word_before(struct word *out, const struct scanner *scanner, size_t 
     return false;
 }
 
+/* Whether five digits or more stand there. */
+static bool long_number_between(const struct scanner *scanner, size_t start, size_t end)
+{
+    int digits = 0;
+    for (size_t at = start; at < end && digits < 5; at++)
+        digits += is_digit(byte_at(scanner, at));
+    return digits == 5;
+}
+
 struct about about_before(const struct scanner *scanner, size_t at)
 {
     struct about about = {0};
@@ -242,6 +251,7 @@ struct about about_before(const struct scanner *scanner, size_t at)
         if (!about.near && (value & ~(uint32_t)ABOUT_CALL)) {
             about.near = value;
             about.gap = at - word.end;
+            about.spent = long_number_between(scanner, word.end, at);
         }
         if (word.start >= place)
             break;

@@ -144,7 +144,7 @@ static status guard_document(struct guard *guard, const char *path, const char *
     for (size_t i = 0; !guard->mask && i < guard->findings.count; i++)
         print_finding(guard, path, personal_finding_at(&guard->findings, i));
     progress_update(&guard->progress, guard->bytes, NULL);
-    return interrupted() ? fail(error, ERR_INTERRUPTED, "stopped") : OK;
+    return interrupt_requested() ? fail(error, ERR_INTERRUPTED, "stopped") : OK;
 }
 
 /* ---- inputs ---- */
@@ -209,7 +209,7 @@ static status guard_pipe(struct guard *guard, struct error *error)
     buffer_clear(&guard->input);
     for (;;) {
         ssize_t len = read(STDIN_FILENO, piece, sizeof piece);
-        if (len < 0 && errno == EINTR && !interrupted())
+        if (len < 0 && errno == EINTR && !interrupt_requested())
             continue;
         if (len < 0)
             return fail_errno(error, "can't read standard input");
@@ -244,8 +244,10 @@ static status guard_inputs(struct guard *guard, char *const *inputs, size_t coun
 
 /* ---- options ---- */
 
-/* Leaves only the types of a list such as "phone,email" to be looked for. */
-static status keep_types(struct personal_policy *policy, struct view list, struct error *error)
+/* Leaves only the types of a list such as "phone,email" to be looked for; without a policy that
+ * says otherwise they are replaced. */
+static status keep_types(struct personal_policy *policy, struct view list, bool replace,
+                         struct error *error)
 {
     uint32_t wanted = 0;
     while (list.len > 0) {
@@ -264,7 +266,7 @@ static status keep_types(struct personal_policy *policy, struct view list, struc
     for (int i = 0; i < PERSONAL_TYPES; i++) {
         if (!(wanted >> i & 1))
             policy->actions[i] = PERSONAL_IGNORE;
-        else if (policy->actions[i] == PERSONAL_IGNORE)
+        else if (replace || policy->actions[i] == PERSONAL_IGNORE)
             policy->actions[i] = PERSONAL_REPLACE;
     }
     return OK;
@@ -319,7 +321,7 @@ static status settle(struct guard *guard, const char *policy, const char *types,
     if (policy)
         TRY(personal_policy_change(&guard->policy, view_of(policy), error));
     if (types)
-        TRY(keep_types(&guard->policy, view_of(types), error));
+        TRY(keep_types(&guard->policy, view_of(types), !policy, error));
     guard->policy.confidence_min = (int)confidence;
     for (int i = 0; !guard->mask && i < PERSONAL_TYPES; i++) {
         if (guard->policy.actions[i] != PERSONAL_IGNORE)

@@ -153,7 +153,7 @@ static size_t look_at_number(struct scanner *scanner, size_t at)
         end = find_ip4(scanner, &number);
     if (!end)
         end = find_date(scanner, &number);
-    if (!end && number.digit_count >= 5) {
+    if (!end && number.digit_count >= 4) {
         end = find_identifier(scanner, &number);
         if (!end)
             end = find_bank(scanner, &number);

@@ -213,6 +213,7 @@ enum {
     GIVEN_FIXED = 1 << 6, /* Гузель, Нелли */
     GIVEN_AMBIGUOUS = 1 << 7
 };
-extern const struct stem_list personal_given_stems, personal_latin_given, personal_name_words;
+extern const struct stem_list personal_given_stems, personal_latin_given, personal_name_words,
+    personal_address_stems;
 
 #endif

@@ -169,6 +169,8 @@ static bool link_read(struct link *out, const struct scanner *scanner, size_t at
                          .cyrillic = word.cyrillic,
                          .upper_all = word.upper_all};
     out->kinds = initial ? 0 : name_kinds(&word);
+    if (out->kinds & NAME_TITLE && byte_at(scanner, word.end) == '.')
+        out->end++;
     return true;
 }
 
@@ -336,6 +338,9 @@ static bool two_names(struct name *out, const struct chain *chain, int i)
     bool plain = given && !is(chain, i, NAME_AMBIGUOUS);
     bool next_given = is(chain, i + 1, NAME_GIVEN) && !is(chain, i + 1, NAME_AMBIGUOUS);
     bool strong = is(chain, i, NAME_SURNAME), next_strong = is(chain, i + 1, NAME_SURNAME);
+    /* Mary Jane Watson */
+    if (given && is(chain, i + 1, NAME_GIVEN) && any_word(chain, i + 2))
+        return set(out, i, 3, 75, "two given names and a capitalized word");
     if (given && next_strong)
         return set(out, i, 2, plain ? 90 : 75, "given name and surname");
     if (strong && next_given && !given)
@@ -364,6 +369,13 @@ static bool after_title(struct name *out, const struct chain *chain, int i)
     return set(out, i, 1 + any_word(chain, i + 1), known ? 75 : 60, "title or announcement before");
 }
 
+/* Says little about anybody, but is there for those who ask for less sure findings. */
+static bool given_alone(struct name *out, const struct chain *chain, int i)
+{
+    bool given = is(chain, i, NAME_GIVEN) && !is(chain, i, NAME_AMBIGUOUS | NAME_STOP | NAME_TITLE);
+    return given && set(out, i, 1, 40, "given name alone");
+}
+
 /* A name is written in one script, and on one line unless its words leave no doubt. */
 static bool coherent(const struct chain *chain, const struct name *name)
 {
@@ -377,8 +389,8 @@ static bool coherent(const struct chain *chain, const struct name *name)
 
 static bool find_name(struct name *out, const struct chain *chain, int i)
 {
-    static bool (*const finders[])(struct name *, const struct chain *,
-                                   int) = {with_patronymic, with_initials, two_names, after_title};
+    static bool (*const finders[])(struct name *, const struct chain *, int) = {
+        with_patronymic, with_initials, two_names, after_title, given_alone};
     for (size_t k = 0; k < sizeof finders / sizeof *finders; k++) {
         if (finders[k](out, chain, i) && coherent(chain, out))
             return true;
@@ -402,7 +414,8 @@ size_t find_person(struct scanner *scanner, size_t at)
             continue;
         }
         const struct link *last = &chain.links[name.first + name.count - 1];
-        scanner->person_end = last->end;
+        if (name.count > 1)
+            scanner->person_end = last->end;
         scanner_add(scanner, PERSONAL_PERSON, chain.links[name.first].start, last->end,
                     name.confidence, name.reason);
         i = name.first + name.count;

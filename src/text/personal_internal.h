@@ -199,7 +199,8 @@ enum {
     NAME_TITLE = 1 << 3,      /* stands before names: господин, Dr */
     NAME_PATRONYMIC = 1 << 4, /* by its ending */
     NAME_SURNAME = 1 << 5,    /* by its ending */
-    NAME_DOUBTFUL = 1 << 6    /* a patronymic that may be an adjective: -овной */
+    NAME_DOUBTFUL = 1 << 6,   /* a patronymic that may be an adjective: -овной */
+    NAME_ADJECTIVE = 1 << 7   /* by its ending */
 };
 uint32_t name_kinds(const struct word *word);
 /* Values of the given names' stems: how they are declined, and GIVEN_AMBIGUOUS. */

@@ -66,6 +66,15 @@ static bool surname(const struct word *word)
     return word->letters >= 4 && ends_in(word, latin, 1);
 }
 
+/* Whether the word ends as adjectives do and surnames do not. */
+static bool adjective(const struct word *word)
+{
+    static const char *const endings[] = {"ый", "ая", "ое", "ые", "ого", "ому", "ую",  "ым",
+                                          "ых", "ий", "яя", "ее", "ие",  "его", "ему", "юю",
+                                          "им", "их", "ой", "ей", "ыми", "ими", NULL};
+    return ends_in(word, endings, 2);
+}
+
 /* Whether the ending goes with one of the classes. */
 static bool ending_fits(const char *ending, size_t len, uint32_t classes)
 {
@@ -121,6 +130,8 @@ uint32_t name_kinds(const struct word *word)
         return NAME_STOP;
     if (!(kinds & (NAME_STOP | NAME_TITLE)) && surname(word))
         kinds |= NAME_SURNAME;
+    if (adjective(word))
+        kinds |= NAME_ADJECTIVE;
     return kinds;
 }
 
@@ -292,6 +303,11 @@ static bool with_patronymic(struct name *out, const struct chain *chain, int i)
         if (!surname_after && !opens)
             return set(out, i, 3, 97, "surname, given name, patronymic");
     }
+    /* a given name that no list has */
+    bool sure = is(chain, i + 2, NAME_PATRONYMIC) && !is(chain, i + 2, NAME_DOUBTFUL);
+    if (sure && is(chain, i, NAME_SURNAME) && any_word(chain, i + 1) &&
+        !is(chain, i + 3, NAME_SURNAME))
+        return set(out, i, 3, 80, "surname, a word and patronymic");
     if (!is(chain, i + 1, NAME_PATRONYMIC) || link_at(chain, i)->initial)
         return false;
     if (is(chain, i, NAME_GIVEN)) {
@@ -355,6 +371,21 @@ static bool two_names(struct name *out, const struct chain *chain, int i)
     return false;
 }
 
+/* Two capitalized words within a sentence of which one ends like a surname and the other like no
+ * adjective. */
+static bool by_ending(struct name *out, const struct chain *chain, int i)
+{
+    bool opens = i == 0 && chain->opens, goes_on = initial(chain, i + 2);
+    if (opens || goes_on || !any_word(chain, i) || !any_word(chain, i + 1))
+        return false;
+    if (!link_at(chain, i)->cyrillic || link_at(chain, i)->upper_all ||
+        is(chain, i, NAME_ADJECTIVE) || is(chain, i + 1, NAME_ADJECTIVE))
+        return false;
+    if (is(chain, i + 1, NAME_SURNAME))
+        return set(out, i, 2, 52, "word and an ending of surnames");
+    return is(chain, i, NAME_SURNAME) && set(out, i, 2, 51, "ending of surnames and a word");
+}
+
 /* After a title or "my name is" even a single word is a name; a Russian one must look like one,
  * since titles stand before institutions too. */
 static bool after_title(struct name *out, const struct chain *chain, int i)
@@ -390,7 +421,7 @@ static bool coherent(const struct chain *chain, const struct name *name)
 static bool find_name(struct name *out, const struct chain *chain, int i)
 {
     static bool (*const finders[])(struct name *, const struct chain *, int) = {
-        with_patronymic, with_initials, two_names, after_title, given_alone};
+        with_patronymic, with_initials, two_names, after_title, by_ending, given_alone};
     for (size_t k = 0; k < sizeof finders / sizeof *finders; k++) {
         if (finders[k](out, chain, i) && coherent(chain, out))
             return true;

@@ -16,11 +16,11 @@ enum personal_type {
     PERSONAL_ADDRESS,    /* Russian postal addresses down to the house */
     PERSONAL_PHONE,
     PERSONAL_EMAIL,
-    PERSONAL_CARD,    /* Luhn, issuer's range, length */
-    PERSONAL_IBAN,    /* country's length, mod 97 */
-    PERSONAL_ACCOUNT, /* Russian bank account, 20 digits; key against the BIK where one stands near */
-    PERSONAL_BIK,     /* Russian bank */
-    PERSONAL_INN,     /* Russian taxpayer, a person: 12 digits */
+    PERSONAL_CARD,     /* Luhn, issuer's range, length */
+    PERSONAL_IBAN,     /* country's length, mod 97 */
+    PERSONAL_ACCOUNT,  /* Russian bank account, 20 digits; key against a BIK nearby */
+    PERSONAL_BIK,      /* Russian bank */
+    PERSONAL_INN,      /* Russian taxpayer, a person: 12 digits */
     PERSONAL_INN_ORG,  /* ... an organization: 10 digits */
     PERSONAL_SNILS,    /* Russian pension insurance */
     PERSONAL_OGRN,     /* Russian register of organizations */
@@ -66,8 +66,8 @@ const struct personal_finding *personal_finding_at(const struct personal_finding
                                                    size_t index);
 
 /* Replaces the list by what is in the text (any bytes; bad UTF-8 is skipped), in the text's order,
- * without overlaps: only `types` (bits 1 << type), which decides also what is looked for (a passport
- * known only by the name before it needs PERSONAL_PERSON), and from `confidence_min` on. */
+ * without overlaps: only `types` (bits 1 << type) and from `confidence_min` on.  The types decide
+ * what is looked for: a passport known only by the name before it needs PERSONAL_PERSON. */
 MUST_USE status personal_scan(struct personal_findings *out, struct view text, uint32_t types,
                               int confidence_min, struct error *error);
 

@@ -1,5 +1,5 @@
-/* Given names with the class of their endings, and words around names, in the order of bytes (a test
- * checks it).  Written for this project from common knowledge, copied from no list. */
+/* Given names with the class of their endings, and words around names, in the order of bytes (a
+ * test checks it).  Written for this project from common knowledge, copied from no list. */
 #include "text/personal_internal.h"
 
 /* clang-format off */

@@ -106,6 +106,24 @@ size_t find_email(struct scanner *scanner, size_t at)
     return end;
 }
 
+/* "name [at] example.org", "name (собака) example.org". */
+size_t find_spelt_email(struct scanner *scanner, size_t at)
+{
+    static const char *const words[] = {"(at)", "[at]",     "{at}",     "(AT)",
+                                        "[AT]", "(собака)", "[собака]", "(dog)"};
+    size_t next = 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words && !next; i++)
+        next = text_at(scanner, at, words[i]) ? at + strlen(words[i]) : 0;
+    if (!next)
+        return 0;
+    size_t last = at - blank_before(scanner, at), start = local_start(scanner, last);
+    size_t end = domain_end(scanner, next + blank_at(scanner, next));
+    if (start == last || !end)
+        return 0;
+    scanner_add(scanner, PERSONAL_EMAIL, start, end, 85, "form of an address, spelt");
+    return end;
+}
+
 /* ---- web addresses ---- */
 
 enum { SCHEME_BYTES_MAX = 12, URL_BYTES_MAX = 2048 };

@@ -172,9 +172,10 @@ size_t find_address(struct scanner *scanner, struct number *number);
 size_t find_letters_and_digits(struct scanner *scanner, struct number *number);
 
 /* Each looks at a sign in the text and returns where to go on (0: nothing found). */
-size_t find_email(struct scanner *scanner, size_t at); /* at: the @ */
-size_t find_url(struct scanner *scanner, size_t at);   /* at: the colon of ://, or www. */
-size_t find_ip6(struct scanner *scanner, size_t at);   /* at: the first colon */
+size_t find_email(struct scanner *scanner, size_t at);       /* at: the @ */
+size_t find_spelt_email(struct scanner *scanner, size_t at); /* at: the bracket of [at] */
+size_t find_url(struct scanner *scanner, size_t at);         /* at: the colon of ://, or www. */
+size_t find_ip6(struct scanner *scanner, size_t at);         /* at: the first colon */
 
 /* ---- checks, digits as characters ---- */
 bool check_luhn(const char *digits, int count);

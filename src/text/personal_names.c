@@ -141,7 +141,6 @@ struct link {
     size_t start, end; /* an initial ends after its dot */
     uint32_t kinds;
     bool initial, cyrillic, upper_all;
-    bool new_line; /* the first of its line, while the name before it goes on */
 };
 struct chain {
     struct link links[CHAIN_MAX];
@@ -165,6 +164,25 @@ static size_t capital_at(const struct scanner *scanner, size_t at)
     return word.upper_first ? 2 : 0;
 }
 
+/* The end of "-С." after an initial that ends at `end`, else `end`. */
+static size_t double_initial(const struct scanner *scanner, size_t end)
+{
+    size_t capital = byte_at(scanner, end) == '-' ? capital_at(scanner, end + 1) : 0;
+    return capital && byte_at(scanner, end + 1 + capital) == '.' ? end + 2 + capital : end;
+}
+
+/* The end of " оглы" or " кызы" after a father's name that ends at `end`, else `end`. */
+static size_t son_or_daughter(const struct scanner *scanner, size_t end)
+{
+    static const char *const words[] = {"оглы", "Оглы", "кызы", "Кызы", "ОГЛЫ", "КЫЗЫ"};
+    size_t blank = blank_at(scanner, end);
+    for (size_t i = 0; blank && i < sizeof words / sizeof *words; i++) {
+        if (text_at(scanner, end + blank, words[i]))
+            return end + blank + strlen(words[i]);
+    }
+    return end;
+}
+
 /* Reads one capitalized word or initial at `at`; false if there is none. */
 static bool link_read(struct link *out, const struct scanner *scanner, size_t at)
 {
@@ -182,6 +200,13 @@ static bool link_read(struct link *out, const struct scanner *scanner, size_t at
     out->kinds = initial ? 0 : name_kinds(&word);
     if (out->kinds & NAME_TITLE && byte_at(scanner, word.end) == '.')
         out->end++;
+    if (initial)
+        out->end = double_initial(scanner, out->end);
+    size_t end = son_or_daughter(scanner, word.end);
+    if (!initial && word.cyrillic && end > word.end) {
+        out->end = end;
+        out->kinds = NAME_PATRONYMIC;
+    }
     return true;
 }
 
@@ -223,6 +248,8 @@ static bool announced(const struct scanner *scanner, size_t at)
     bool marked = end > 0 && (mark == '.' || mark == ':');
     end -= marked;
     size_t start = word_start(scanner, end);
+    if (start > 0 && byte_at(scanner, start - 1) == '-') /* г-н */
+        start = word_start(scanner, start - 1);
     if (start == end || letter_before(scanner, start))
         return false;
     struct word word;
@@ -243,8 +270,12 @@ static void chain_read(struct chain *out, const struct scanner *scanner, size_t 
     bool new_line = false;
     out->count = 0;
     while (out->count < CHAIN_MAX && link_read(&out->links[out->count], scanner, at)) {
-        struct link *link = &out->links[out->count++];
-        link->new_line = new_line;
+        const struct link *link = &out->links[out->count], *last = link - 1;
+        bool goes_on = new_line && (last->initial ||
+                                    (last->kinds & NAME_GIVEN && link->kinds & NAME_PATRONYMIC));
+        if (new_line && !goes_on) /* lists have a name on each line */
+            break;
+        out->count++;
         if (!joint(&at, &new_line, scanner, link))
             break;
     }
@@ -407,12 +438,12 @@ static bool given_alone(struct name *out, const struct chain *chain, int i)
     return given && set(out, i, 1, 40, "given name alone");
 }
 
-/* A name is written in one script, and on one line unless its words leave no doubt. */
-static bool coherent(const struct chain *chain, const struct name *name)
+/* A name is written in one script. */
+static bool one_script(const struct chain *chain, const struct name *name)
 {
     const struct link *links = chain->links + name->first;
     for (int i = 1; i < name->count; i++) {
-        if (links[i].cyrillic != links[0].cyrillic || (links[i].new_line && name->confidence < 90))
+        if (links[i].cyrillic != links[0].cyrillic)
             return false;
     }
     return true;
@@ -423,7 +454,7 @@ static bool find_name(struct name *out, const struct chain *chain, int i)
     static bool (*const finders[])(struct name *, const struct chain *, int) = {
         with_patronymic, with_initials, two_names, after_title, by_ending, given_alone};
     for (size_t k = 0; k < sizeof finders / sizeof *finders; k++) {
-        if (finders[k](out, chain, i) && coherent(chain, out))
+        if (finders[k](out, chain, i) && one_script(chain, out))
             return true;
     }
     return false;

@@ -233,7 +233,8 @@ static bool begins_as_phone(const char *digits)
 
 static size_t find_snils(struct scanner *scanner, struct number *number)
 {
-    bool grouped = number_shape(number, "3332") && gaps_within(number, 3, GAP_SPACE | GAP_HYPHEN) &&
+    bool grouped = number_shape(number, "3332") &&
+                   gaps_within(number, 3, GAP_SPACE | GAP_HYPHEN | GAP_DOT) &&
                    number_ends(scanner, number->groups[3].end);
     bool halves = number_shape(number, "92") && gaps_within(number, 1, GAP_SPACE | GAP_HYPHEN) &&
                   number_ends(scanner, number->groups[1].end);
@@ -246,7 +247,7 @@ static size_t find_snils(struct scanner *scanner, struct number *number)
         return 0;
     if (told)
         scanner_add(scanner, PERSONAL_SNILS, number->start, end, 99, "control number and context");
-    else if (grouped && !number->glued)
+    else if (grouped && !number->glued && gaps_within(number, 3, GAP_SPACE | GAP_HYPHEN))
         scanner_add(scanner, PERSONAL_SNILS, number->start, end, 95, "control number and form");
     else if (!number->glued && !begins_as_phone(number->digits))
         scanner_add(scanner, PERSONAL_SNILS, number->start, end, 60, "control number");
@@ -255,15 +256,31 @@ static size_t find_snils(struct scanner *scanner, struct number *number)
     return end;
 }
 
+/* Digits of a number in one group, or in groups with blanks beside its word: 10, 12 or 0. */
+static int taxpayer_digits(size_t *end, struct scanner *scanner, struct number *number)
+{
+    *end = number->groups[0].end;
+    if (number->groups[0].count == 10 || number->groups[0].count == 12)
+        return number_ends(scanner, *end) ? number->groups[0].count : 0;
+    for (int i = 1; i < number->group_count && number->groups[i].gap == GAP_SPACE; i++) {
+        int digits = number->groups[i].first + number->groups[i].count;
+        bool whole = i + 1 == number->group_count || number->groups[i + 1].gap != GAP_SPACE;
+        *end = number->groups[i].end;
+        if (whole && (digits == 10 || digits == 12) && number_ends(scanner, *end))
+            return number_about(number, scanner)->near & ABOUT_INN ? digits : 0;
+    }
+    return 0;
+}
+
 static size_t find_taxpayer(struct scanner *scanner, struct number *number)
 {
-    bool person = solid(number, scanner, 12);
-    bool right = person ? check_inn12(number->digits)
-                        : solid(number, scanner, 10) && check_inn10(number->digits);
+    size_t end;
+    int digits = taxpayer_digits(&end, scanner, number);
+    bool person = digits == 12;
+    bool right = person ? check_inn12(number->digits) : digits == 10 && check_inn10(number->digits);
     if (!right || (number->digits[0] == '0' && number->digits[1] == '0'))
         return 0;
     const struct about *about = number_about(number, scanner);
-    size_t end = number->groups[0].end;
     enum personal_type type = person ? PERSONAL_INN : PERSONAL_INN_ORG;
     bool told = about->any & ABOUT_INN && !about_else(about, ABOUT_INN | ABOUT_OGRN);
     if (told)
@@ -383,7 +400,8 @@ static size_t find_medical_policy(struct scanner *scanner, struct number *number
         !number_ends(scanner, number->groups[last].end))
         return 0;
     const struct about *about = number_about(number, scanner);
-    if (!(about->near & ABOUT_OMS))
+    /* "полис обязательного медицинского страхования" has three telling words */
+    if (!(about->any & ABOUT_OMS) || about_else(about, ABOUT_OMS | ABOUT_MEDICAL | ABOUT_SNILS))
         return 0;
     bool right = check_luhn(number->digits, 16);
     scanner_add(scanner, PERSONAL_OMS, number->start, number->groups[last].end, right ? 97 : 85,

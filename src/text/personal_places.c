@@ -37,6 +37,15 @@ static size_t date_in_digits(const struct scanner *scanner, const struct number 
     return groups[2].end;
 }
 
+/* The end of "15.03.85", which is a date only beside words of birth. */
+static size_t short_date(const struct scanner *scanner, const struct number *number)
+{
+    if (!number_shape(number, "222") || number->groups[1].gap != GAP_DOT ||
+        number->groups[2].gap != GAP_DOT || value_of(number, 0) > 31 || value_of(number, 1) > 12)
+        return 0;
+    return number_ends(scanner, number->groups[2].end) ? number->groups[2].end : 0;
+}
+
 static bool is_month(const struct word *word)
 {
     static const char *const months[] = {"январ", "феврал", "март",    "апрел",  "мая",   "июн",
@@ -81,6 +90,15 @@ static size_t date_in_words(const struct scanner *scanner, const struct number *
     return year_end(scanner, at + blank_at(scanner, at));
 }
 
+/* Whether "д.р." stands right before `at`. */
+static bool birth_before(const struct scanner *scanner, size_t at)
+{
+    size_t end = at - blank_before(scanner, at);
+    end -= byte_at(scanner, end - 1) == ':';
+    return text_at(scanner, end - strlen("д.р."), "д.р.") ||
+           text_at(scanner, end - strlen("д. р."), "д. р.");
+}
+
 /* Whether "г.р.", "года рождения" stand after the date. */
 static bool born_after(const struct scanner *scanner, size_t end)
 {
@@ -99,22 +117,24 @@ size_t find_date(struct scanner *scanner, struct number *number)
     size_t end = date_in_digits(scanner, number);
     if (!end)
         end = date_in_words(scanner, number);
+    bool full = end > 0;
+    if (!end)
+        end = short_date(scanner, number);
     if (!end || number->glued)
         return 0;
     if (!scanner_wants(scanner, PERSONAL_BIRTH_DATE))
-        return end;
+        return full ? end : 0;
     const struct about *about = number_about(number, scanner);
-    bool told =
-        (about->near & ABOUT_BIRTH && about->gap < 60 && !about->spent) || born_after(scanner, end);
+    bool told = (about->near & ABOUT_BIRTH && about->gap < 60 && !about->spent) ||
+                born_after(scanner, end) || birth_before(scanner, number->start);
+    if (!full && !told)
+        return 0;
     size_t after_name = number->start - scanner->person_end;
     if (told)
         scanner_add(scanner, PERSONAL_BIRTH_DATE, number->start, end, 92, "date and context");
     else if (scanner->person_end && number->start > scanner->person_end && after_name <= 2 &&
-             strchr(",(", byte_at(scanner,
-                                  number->start -
-                                      (after_name == 2 && byte_at(scanner, number->start - 1) == ' '
-                                           ? 2
-                                           : 1))))
+             (byte_at(scanner, scanner->person_end) == ',' ||
+              byte_at(scanner, number->start - 1) == '('))
         scanner_add(scanner, PERSONAL_BIRTH_DATE, number->start, end, 65, "date beside a name");
     return end;
 }
@@ -270,7 +290,8 @@ static size_t house_end(const struct scanner *scanner, size_t at)
 {
     while (is_digit(byte_at(scanner, at)))
         at++;
-    if (byte_at(scanner, at) == '/' && is_digit(byte_at(scanner, at + 1))) {
+    unsigned char mark = byte_at(scanner, at);
+    if ((mark == '/' || mark == '-') && is_digit(byte_at(scanner, at + 1))) {
         at++;
         while (is_digit(byte_at(scanner, at)))
             at++;

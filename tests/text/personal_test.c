@@ -66,6 +66,10 @@ static void russian_identifiers_with_right_control_digits_are_found(void **state
     static const struct pair pairs[] = {
         {"Мой ИНН 500100200303, спасибо", "Мой ИНН [INN], спасибо"},
         {"ИНН/КПП 7700000016/770101001", "ИНН/КПП [INN_ORG]/770101001"},
+        {"инн: 5001 0020 0303.", "инн: [INN]."},
+        {"Номер СНИЛС 112.233.445.95", "Номер СНИЛС [SNILS]"},
+        {"Полис обязательного медицинского страхования № 1234567890123452",
+         "Полис обязательного медицинского страхования № [OMS]"},
         {"ИНН организации — 7700000016.", "ИНН организации — [INN_ORG]."},
         {"СНИЛС 112-233-445 95", "СНИЛС [SNILS]"},
         {"СНИЛС: 11223344595", "СНИЛС: [SNILS]"},
@@ -194,6 +198,8 @@ static void addresses_of_mail_web_and_protocol(void **state)
         {"<a_b+c@sub.example.co.uk>", "<[EMAIL]>"},
         {"почта@пример.рф", "[EMAIL]"},
         {"89268505603@mail.ru", "[EMAIL]"},
+        {"ivanov [at] mail.ru, petrov(собака)mail.ru", "[EMAIL], [EMAIL]"},
+        {"look (at) the sky, [at] example", NULL},
         {"mail.ru.Далее: x@mail.ru.Далее", "mail.ru.Далее: [EMAIL].Далее"},
         {"a@b, @name, user@host, foo@1.2.3, icon@2x.png, getty@tty1.service", NULL},
         {"git@github.com:user/repo", NULL},
@@ -239,6 +245,10 @@ static void dates_of_birth_and_addresses(void **state)
         {"дата рождения 15/01/2009", "дата рождения [BIRTH_DATE]"},
         {"15 марта 1950 г. рождения", "[BIRTH_DATE] рождения"},
         {"родился 1950-03-15", "родился [BIRTH_DATE]"},
+        {"д.р. 05.05.1985, дата рождения: 05.05.85",
+         "д.р. [BIRTH_DATE], дата рождения: [BIRTH_DATE]"},
+        {"версия 05.05.85", NULL},
+        {"прож. г. Казань, пр-т Победы, 15-23", "прож. [ADDRESS]"},
         {"Иванов И.И., 12.05.1980 г.р.", "[PERSON], [BIRTH_DATE] г.р."},
         {"от 27.07.2006 № 152-ФЗ, 15.12.2014, 23 ноября", NULL},
         {"Живу: 428000, г. Чебоксары, ул. Садовая, д. 64, кв. 3.", "Живу: [ADDRESS]."},
@@ -274,6 +284,11 @@ static void names_in_their_orders_and_cases(void **state)
         {"Faina D. Yefremova and John Brown", "[PERSON] and [PERSON]"},
         {"Jim\nSmithson Street", NULL},
         {"Сергею\u00A0Фёдоровичу", "[PERSON]"},
+        {"Анна Викторовна\nСалтыков-Щедрин Михаил Евграфович", "[PERSON]\n[PERSON]"},
+        {"видел Ивана\nПетровича, А.\nС. Пушкина", "видел [PERSON], [PERSON]"},
+        {"гр-н Сидоров; г-жа Кузнецова", "гр-н [PERSON]; г-жа [PERSON]"},
+        {"Магомедов М.-С. А.", "[PERSON]"},
+        {"Абдуллаев Рустам Ахмед оглы", "[PERSON]"},
     };
     CHECK_PAIRS(pairs);
 }

@@ -198,10 +198,12 @@ static size_t look_at(struct scanner *scanner, size_t at, enum sign sign)
 status personal_scan(struct personal_findings *out, struct view text, uint32_t wanted,
                      int confidence_min, struct error *error)
 {
+    struct context context = {0};
     struct scanner scanner = {.text = (const unsigned char *)text.data,
                               .len = text.len,
                               .types = wanted,
                               .confidence_min = confidence_min,
+                              .context = &context,
                               .found = out,
                               .error = error};
     buffer_clear(&out->bytes);

@@ -5,11 +5,24 @@
 
 #include "text/personal.h"
 
+/* Telling words that were read so far, so that numbers that stand close together do not read the
+ * words before them again and again. */
+enum { TELLING_WORDS_MAX = 32 };
+struct context {
+    size_t read; /* words up to here have been looked at */
+    struct telling_word {
+        size_t start, end;
+        uint32_t value;
+    } words[TELLING_WORDS_MAX]; /* a ring */
+    size_t count;               /* ever added */
+};
+
 struct scanner {
     const unsigned char *text;
     size_t len;
     uint32_t types;
     int confidence_min;
+    struct context *context;
     struct personal_findings *found;
     struct error *error;
     status result;     /* of growing the list; the first failure ends the scan */

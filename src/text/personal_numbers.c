@@ -68,7 +68,7 @@ static int remainder_of(const char *digits, int count, int divisor)
 static bool register_form(const char *digits, const char *kinds)
 {
     int year = (digits[1] - '0') * 10 + digits[2] - '0';
-    return strchr(kinds, digits[0]) && year >= 2 && year < 50 &&
+    return strchr(kinds, digits[0]) && year >= 2 && year < 30 &&
            (digits[3] != '0' || digits[4] != '0');
 }
 

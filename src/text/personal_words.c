@@ -212,25 +212,6 @@ uint32_t stem_exact(struct stem_list list, const char *fold, size_t len)
 
 enum { CONTEXT_BYTES = 144, CONTEXT_AFTER_BYTES = 40 };
 
-/* The word that ends last before `at`; false when none begins after `limit`. */
-static bool word_before(struct word *out, const struct scanner *scanner, size_t at, size_t limit)
-{
-    while (at > limit) {
-        size_t bytes = letter_bytes_before(scanner, at);
-        if (bytes) {
-            size_t start = word_start(scanner, at);
-            if (start < limit || letter_before(scanner, start))
-                return false;
-            word_read(out, scanner, start);
-            return !out->too_long && out->end <= at + WORD_BYTES_MAX;
-        }
-        if (byte_at(scanner, at - 1) == '\n' && at >= 2 && byte_at(scanner, at - 2) == '\n')
-            return false;
-        at--;
-    }
-    return false;
-}
-
 /* Whether five digits or more stand there. */
 static bool long_number_between(const struct scanner *scanner, size_t start, size_t end)
 {
@@ -240,22 +221,56 @@ static bool long_number_between(const struct scanner *scanner, size_t start, siz
     return digits == 5;
 }
 
+/* Reads on to `at`; what lies more than a view before it is left out, and so is what a blank line
+ * parts from it. */
+static void context_read(struct context *context, const struct scanner *scanner, size_t at)
+{
+    size_t limit = at > CONTEXT_BYTES ? at - CONTEXT_BYTES : 0, here = context->read;
+    if (here < limit) {
+        here = limit;
+        context->count = 0;
+        if (letter_before(scanner, here) || byte_at(scanner, here) >= 0x80)
+            while (here < at &&
+                   (byte_at(scanner, here) >= 0x80 || is_latin(byte_at(scanner, here))))
+                here++;
+    }
+    while (here < at) {
+        unsigned char byte = scanner->text[here];
+        if (!(byte >= 0xC3 || is_latin(byte)) || !letter_at(scanner, here)) {
+            if (byte == '\n' && byte_at(scanner, here + 1) == '\n')
+                context->count = 0;
+            here++;
+            continue;
+        }
+        struct word word;
+        word_read(&word, scanner, here);
+        uint32_t value = word.too_long ? 0 : stem_find(personal_context_stems, word.fold, word.len);
+        if (value)
+            context->words[context->count++ % TELLING_WORDS_MAX] =
+                (struct telling_word){word.start, word.end, value};
+        here = word.end;
+    }
+    context->read = here;
+}
+
 struct about about_before(const struct scanner *scanner, size_t at)
 {
     struct about about = {0};
-    size_t limit = at > CONTEXT_BYTES ? at - CONTEXT_BYTES : 0, place = at;
-    struct word word;
-    while (word_before(&word, scanner, place, limit)) {
-        uint32_t value = stem_find(personal_context_stems, word.fold, word.len);
-        about.any |= value;
-        if (!about.near && (value & ~(uint32_t)ABOUT_CALL)) {
-            about.near = value;
-            about.gap = at - word.end;
-            about.spent = long_number_between(scanner, word.end, at);
-        }
-        if (word.start >= place)
+    struct context *context = scanner->context;
+    context_read(context, scanner, at);
+    size_t least = context->count > TELLING_WORDS_MAX ? context->count - TELLING_WORDS_MAX : 0;
+    for (size_t i = context->count; i > least; i--) {
+        const struct telling_word *word = &context->words[(i - 1) % TELLING_WORDS_MAX];
+        if (word->end > at)
+            continue;
+        if (at - word->start > CONTEXT_BYTES)
             break;
-        place = word.start;
+        about.any |= word->value;
+        if (!about.near && (word->value & ~(uint32_t)ABOUT_CALL)) {
+            about.near = word->value;
+            about.gap = at - word->end;
+            about.spent = long_number_between(scanner, word->end, at);
+        }
     }
     return about;
 }

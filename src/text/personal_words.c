@@ -229,10 +229,10 @@ static void context_read(struct context *context, const struct scanner *scanner,
     if (here < limit) {
         here = limit;
         context->count = 0;
-        if (letter_before(scanner, here) || byte_at(scanner, here) >= 0x80)
-            while (here < at &&
-                   (byte_at(scanner, here) >= 0x80 || is_latin(byte_at(scanner, here))))
-                here++;
+        bool within = letter_before(scanner, here) || (byte_at(scanner, here) & 0xC0) == 0x80;
+        while (within && here < at &&
+               (byte_at(scanner, here) >= 0x80 || is_latin(byte_at(scanner, here))))
+            here++;
     }
     while (here < at) {
         unsigned char byte = scanner->text[here];

@@ -469,6 +469,40 @@ static void lists_are_sorted_and_lookups_agree_with_a_plain_search(void **state)
     }
 }
 
+/* What was read before may not change what the words say: the reference begins anew each time. */
+static void words_before_a_place_say_the_same_whatever_was_read_before(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"ИНН",   "телефон", "по", "договору", "\n\n", "12345",
+                                         "card",  "паспорт", "—",  "a",        "\n",   ", ",
+                                         "снилс", "8",       "x",  "номер",    ". ",   " "};
+    enum { PIECES = sizeof pieces / sizeof *pieces, WORDS = 20000 };
+    struct error error = {0};
+    struct buffer text;
+    buffer_create(&text, 1 << 20);
+    uint64_t seed = 99;
+    for (int i = 0; i < WORDS; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        assert_ok(buffer_string(&text, pieces[(seed >> 40) % PIECES], &error), error);
+        assert_ok(buffer_string(&text, " ", &error), error);
+    }
+    struct context running = {0}, fresh;
+    struct scanner scanner = {
+        .text = (const unsigned char *)text.data, .len = text.len, .context = &running};
+    for (size_t at = 0; at < text.len; at++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        if (text.data[at] != ' ' || seed >> 62 == 0)
+            continue;
+        scanner.context = &running;
+        struct about a = about_before(&scanner, at);
+        fresh = (struct context){0};
+        scanner.context = &fresh;
+        struct about b = about_before(&scanner, at);
+        assert_true(a.near == b.near && a.any == b.any && a.gap == b.gap && a.spent == b.spent);
+    }
+    buffer_destroy(&text);
+}
+
 /* Lower case by the tables of Unicode, ё as е. */
 static void words_fold_as_the_tables_of_unicode_say(void **state)
 {
@@ -612,6 +646,7 @@ int main(void)
         cmocka_unit_test(policies_ignore_keep_replace_and_drop),
         cmocka_unit_test(every_type_has_a_name_and_a_placeholder_of_its_own),
         cmocka_unit_test(lists_are_sorted_and_lookups_agree_with_a_plain_search),
+        cmocka_unit_test(words_before_a_place_say_the_same_whatever_was_read_before),
         cmocka_unit_test(words_fold_as_the_tables_of_unicode_say),
         cmocka_unit_test(checks_agree_with_the_rules_written_out),
         cmocka_unit_test(long_runs_of_telling_bytes_take_linear_time),

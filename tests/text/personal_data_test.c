@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "text/personal.h"
+#include "text/unicode.h"
 
 enum { FILE_BYTES_MAX = 1 << 27, PROSE_BYTES_MAX = 8000000 };
 
@@ -357,7 +358,118 @@ static void prose_and_laws_are_not_taken_for_personal_data(void **state)
     check_prose("pretrain/ru_law.jsonl.zst", 0.2, 3);
     check_prose("pretrain/ru_classics.jsonl.zst", 0.2, 1000); /* of named people */
     check_prose("pretrain/ru_techdocs.jsonl.zst", 1, 40);
+    check_prose("pretrain/ru_news.jsonl.zst", 2, 1500);
     check_prose("pretrain/en_misc.jsonl.zst", 0.5, 300);
+}
+
+/* ---- names drawn evenly from long lists, most of them rare ---- */
+
+enum { NAMES_MAX = 120000, DRAWN = 3000 };
+struct name_list {
+    struct view names[2][NAMES_MAX]; /* of men, of women */
+    size_t counts[2];
+};
+
+/* The first column with one capital, by gender in the second: мр, жр or мр-жр. */
+static struct name_list *read_names(struct arena *arena, const char *file)
+{
+    struct error error = {0};
+    struct name_list *list = arena_alloc(arena, 1, sizeof *list, &error);
+    assert_non_null(list);
+    struct view line, rest = data_file(arena, file);
+    assert_true(view_line(&line, &rest));
+    while (view_line(&line, &rest)) {
+        const char *tab = memchr(line.data, '\t', line.len);
+        assert_non_null(tab);
+        struct view gender = {tab + 1, line.len - (size_t)(tab + 1 - line.data)};
+        char *name = arena_alloc(arena, 1, 2 * line.len + 1, &error);
+        assert_non_null(name);
+        size_t len = 0;
+        bool first = true;
+        for (size_t at = 0; at < (size_t)(tab - line.data);) {
+            uint32_t code_point;
+            at += utf8_decode(&code_point, line.data + at, line.len - at);
+            len += utf8_encode(name + len, first ? code_point : unicode_to_lower(code_point));
+            first = code_point == '-';
+        }
+        for (int g = 0; g < 2; g++) {
+            bool of = memmem(gender.data, gender.len, g ? "жр" : "мр", strlen("жр")) != NULL;
+            if (of && list->counts[g] < NAMES_MAX)
+                list->names[g][list->counts[g]++] = (struct view){name, len};
+        }
+    }
+    return list;
+}
+
+static const char *draw(const struct name_list *list, int gender, uint64_t *seed)
+{
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+    return list->names[gender][(*seed >> 20) % list->counts[gender]].data;
+}
+
+/* Share of names of which at least half is found; S, G, P stand for surname, given name,
+ * patronymic, I and J for the initials of the latter two. */
+static double drawn_share(const struct name_list *const lists[3], const char *pattern)
+{
+    static const char *const frames[][2] = {{"вчера ", " пришёл домой"},
+                                            {"Заявитель: ", ", тел."},
+                                            {"в списке есть ", " и другие"},
+                                            {"(", ")"}};
+    struct error error = {0};
+    struct personal_findings findings;
+    uint64_t seed = 3;
+    int found = 0;
+    personal_findings_create(&findings);
+    for (int i = 0; i < DRAWN; i++) {
+        char name[512] = "", text[1024];
+        int gender = i % 2;
+        for (const char *part = pattern; *part; part++) {
+            int which = *part == 'S' ? 0 : *part == 'G' || *part == 'I' ? 1 : 2;
+            const char *drawn = draw(lists[which], gender, &seed);
+            char initial[8];
+            snprintf(initial, sizeof initial, "%.2s.", drawn);
+            strcat(strcat(name, part > pattern ? " " : ""),
+                   *part == 'I' || *part == 'J' ? initial : drawn);
+        }
+        snprintf(text, sizeof text, "%s%s%s", frames[i % 4][0], name, frames[i % 4][1]);
+        assert_ok(
+            personal_scan(&findings, view_of(text), PERSONAL_ALL, PERSONAL_CONFIDENCE_MIN, &error),
+            error);
+        size_t start = strlen(frames[i % 4][0]);
+        bool half = false;
+        for (size_t k = 0; k < findings.count; k++) {
+            const struct personal_finding *finding = personal_finding_at(&findings, k);
+            half |= finding->type == PERSONAL_PERSON &&
+                    2 * overlap(finding, start, start + strlen(name)) >= strlen(name);
+        }
+        found += half;
+    }
+    personal_findings_destroy(&findings);
+    return 100.0 * found / DRAWN;
+}
+
+static void names_drawn_from_long_lists(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern;
+        double wanted;
+    } patterns[] = {{"SGP", 98}, {"GPS", 98}, {"GP", 98}, {"IJS", 98},
+                    {"SIJ", 98}, {"GS", 70},  {"SG", 70}};
+    struct error error = {0};
+    struct arena *arena;
+    assert_ok(arena_create(&arena, 0, &error), error);
+    const struct name_list *lists[3] = {read_names(arena, "pii/surnames_ru.tsv.zst"),
+                                        read_names(arena, "pii/firstnames_ru.tsv.zst"),
+                                        read_names(arena, "pii/patronymics_ru.tsv.zst")};
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+        double share_found = drawn_share(lists, patterns[i].pattern);
+        print_message("names drawn, %-3s: recall %.1f %%\n", patterns[i].pattern, share_found);
+        if (share_found < patterns[i].wanted)
+            fail_msg("%s: %.1f %% found, wanted %.0f", patterns[i].pattern, share_found,
+                     patterns[i].wanted);
+    }
+    arena_destroy(arena);
 }
 
 int main(void)
@@ -366,6 +478,7 @@ int main(void)
         cmocka_unit_test(russian_texts_with_marked_personal_data),
         cmocka_unit_test(english_texts_with_marked_personal_data),
         cmocka_unit_test(identifiers_right_and_wrong_beside_their_word_and_bare),
+        cmocka_unit_test(names_drawn_from_long_lists),
         cmocka_unit_test(prose_and_laws_are_not_taken_for_personal_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -311,6 +311,76 @@ static void capitals_that_are_no_names_stay(void **state)
     CHECK_PAIRS(pairs);
 }
 
+static uint64_t random_below(uint64_t *seed, uint64_t limit)
+{
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+    return (*seed >> 11) % limit;
+}
+
+/* One random line of a kind of column. */
+static void column_line(char line[256], int kind, uint64_t *seed)
+{
+    unsigned long long r[6];
+    for (int i = 0; i < 6; i++)
+        r[i] = random_below(seed, kind == 2 ? 30 : kind == 6 ? UINT32_MAX : 10000000);
+    unsigned ten = (unsigned)(r[0] % 12 + 1), day = (unsigned)(r[1] % 28 + 1);
+    switch (kind) {
+    case 0:
+        snprintf(line, 256, "%llu.%03llu %llu.%03llu %llu.%03llu", r[0] % 10000, r[1] % 1000,
+                 r[2] % 10000, r[3] % 1000, r[4] % 10000, r[5] % 1000);
+        break;
+    case 1:
+        snprintf(line, 256, "%llu,%llu,%llu,%llu,%llu", r[0], r[1] % 1000, r[2], r[3] % 100, r[4]);
+        break;
+    case 2:
+        snprintf(line, 256, "пакет %llu.%llu.%llu-%llu", r[0], r[1], r[2], r[3]);
+        break;
+    case 3:
+        snprintf(line, 256, "2024-%02u-%02u %02llu:%02llu:%02llu.%06llu", ten, day, r[2] % 24,
+                 r[3] % 60, r[4] % 60, r[5] % 1000000);
+        break;
+    case 4:
+        snprintf(line, 256, "итого %llu %03llu %03llu руб. за %llu шт.", r[0] % 1000, r[1] % 1000,
+                 r[2] % 1000, r[3] % 100);
+        break;
+    case 5:
+        snprintf(line, 256, "Заказ № %llu%04llu от %02u.%02u.2024", 1000000 + r[0], r[1] % 10000,
+                 day, ten);
+        break;
+    default:
+        snprintf(line, 256, "%08llx-%04llx-%04llx-%04llx-%08llx%04llx", r[0], r[1] & 0xFFFF,
+                 r[2] & 0xFFFF, r[3] & 0xFFFF, r[4], r[5] & 0xFFFF);
+    }
+}
+
+static void columns_of_numbers_are_seldom_taken_for_personal_data(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"decimals", "integers", "versions", "times with dates",
+                                        "prices",   "orders",   "UUIDs"};
+    enum { LINES = 100000, KINDS = sizeof kinds / sizeof *kinds };
+    struct tools tools;
+    struct buffer text;
+    uint64_t seed = 5;
+    tools_create(&tools);
+    buffer_create(&text, 1 << 26);
+    for (int kind = 0; kind < KINDS; kind++) {
+        buffer_clear(&text);
+        for (int i = 0; i < LINES; i++) {
+            char line[256];
+            column_line(line, kind, &seed);
+            assert_ok(buffer_format(&text, &tools.error, "%s\n", line), tools.error);
+        }
+        assert_ok(personal_scan(&tools.findings, (struct view){text.data, text.len}, PERSONAL_ALL,
+                                PERSONAL_CONFIDENCE_MIN, &tools.error),
+                  tools.error);
+        print_message("%d lines of %s: %zu findings\n", LINES, kinds[kind], tools.findings.count);
+        assert_true(tools.findings.count <= LINES / 2000);
+    }
+    buffer_destroy(&text);
+    tools_destroy(&tools);
+}
+
 /* ---- the list of findings ---- */
 
 static void findings_are_in_order_apart_and_cut_at_characters(void **state)
@@ -641,6 +711,7 @@ int main(void)
         cmocka_unit_test(dates_of_birth_and_addresses),
         cmocka_unit_test(names_in_their_orders_and_cases),
         cmocka_unit_test(capitals_that_are_no_names_stay),
+        cmocka_unit_test(columns_of_numbers_are_seldom_taken_for_personal_data),
         cmocka_unit_test(findings_are_in_order_apart_and_cut_at_characters),
         cmocka_unit_test(what_is_found_does_not_depend_on_what_stands_far_away),
         cmocka_unit_test(policies_ignore_keep_replace_and_drop),

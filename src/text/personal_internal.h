@@ -93,8 +93,13 @@ size_t word_start(const struct scanner *scanner, size_t at);
 struct stem {
     const char *text;
     uint32_t value;
+    uint8_t len;
     bool whole;
 };
+#define STEM(text, value, whole)                                                                   \
+    {                                                                                              \
+        text, value, sizeof text - 1, whole                                                        \
+    }
 struct stem_list {
     const struct stem *items;
     size_t count;

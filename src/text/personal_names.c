@@ -8,17 +8,29 @@ enum { CHAIN_MAX = 12, NAME_WORDS_MAX = 4, LETTER_BYTES = 2 };
 
 /* ---- what a word can be ---- */
 
-static bool ends_with(const struct word *word, const char *ending)
+struct ending {
+    const char *text;
+    uint8_t len;
+};
+#define E(text)                                                                                    \
+    {                                                                                              \
+        text, sizeof text - 1                                                                      \
+    }
+
+/* Most endings differ in their last byte. */
+static bool ends_with(const struct word *word, const struct ending *ending)
 {
-    size_t len = strlen(ending);
-    return word->len >= len && memcmp(word->fold + word->len - len, ending, len) == 0;
+    size_t len = ending->len;
+    return len == 0 || (word->len >= len && word->fold[word->len - 1] == ending->text[len - 1] &&
+                        memcmp(word->fold + word->len - len, ending->text, len) == 0);
 }
 
-/* Whether the word ends in one of the endings, NULL-terminated, with `least` letters before it. */
-static bool ends_in(const struct word *word, const char *const *endings, size_t least)
+/* Whether the word ends in one of the endings, the last without text, with `least` letters
+ * before it. */
+static bool ends_in(const struct word *word, const struct ending *ending, size_t least)
 {
-    for (; *endings; endings++) {
-        if (ends_with(word, *endings) && word->len >= strlen(*endings) + least * LETTER_BYTES)
+    for (; ending->text; ending++) {
+        if (ends_with(word, ending) && word->len >= ending->len + least * LETTER_BYTES)
             return true;
     }
     return false;
@@ -26,20 +38,21 @@ static bool ends_in(const struct word *word, const char *const *endings, size_t 
 
 static bool patronymic(const struct word *word)
 {
-    static const char *const male[] = {"ович", "евич", "ьич", "ович", NULL};
-    static const char *const cases[] = {"а", "у", "ем", "е", "ом", ""};
-    static const char *const others[] = {"овна", "овны", "овне",  "овну",  "овной", "овною", "евна",
-                                         "евны", "евне", "евну",  "евной", "евною", "ична",  "ичны",
-                                         "ичне", "ичну", "ичной", "ичною", NULL};
-    static const char *const short_ones[] = {"ильич",   "лукич",  "фомич", "кузьмич",
-                                             "никитич", "саввич", "фокич", NULL};
+    static const struct ending male[] = {E("ович"), E("евич"), E("ьич"), E("ович"), {0}};
+    static const struct ending cases[] = {E("а"), E("у"), E("ем"), E("е"), E("ом"), E("")};
+    static const struct ending others[] = {
+        E("овна"), E("овны"), E("овне"),  E("овну"),  E("овной"), E("овною"), E("евна"),
+        E("евны"), E("евне"), E("евну"),  E("евной"), E("евною"), E("ична"),  E("ичны"),
+        E("ичне"), E("ичну"), E("ичной"), E("ичною"), {0}};
+    static const struct ending short_ones[] = {E("ильич"),   E("лукич"),  E("фомич"), E("кузьмич"),
+                                               E("никитич"), E("саввич"), E("фокич"), {0}};
     if (ends_in(word, others, 2))
         return true;
     struct word stem = *word;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (!ends_with(word, cases[i]))
+        if (!ends_with(word, &cases[i]))
             continue;
-        stem.len = (uint8_t)(word->len - strlen(cases[i]));
+        stem.len = (uint8_t)(word->len - cases[i].len);
         if (ends_in(&stem, male, 2) || ends_in(&stem, short_ones, 0))
             return true;
     }
@@ -48,19 +61,24 @@ static bool patronymic(const struct word *word)
 
 static bool surname(const struct word *word)
 {
-    static const char *const russian[] = {
-        "ов",   "ова",   "ову",  "овым", "ове",   "овой",  "овою",  "овы",  "овых",  "овыми",
-        "ев",   "ева",   "еву",  "евым", "еве",   "евой",  "евою",  "евы",  "евых",  "евыми",
-        "ин",   "ина",   "ину",  "иным", "ине",   "иной",  "ины",   "иных", "ын",    "ына",
-        "ыну",  "ыным",  "ыне",  "ыной", "ский",  "ского", "скому", "ским", "ском",  "ская",
-        "скую", "ской",  "ские", "ских", "цкий",  "цкого", "цкому", "цким", "цком",  "цкая",
-        "цкую", "цкой",  "цкие", "цких", "енко",  "чук",   "чука",  "чуку", "чуком", "чуке",
-        "юк",   "юка",   "юку",  "юком", "юке",   "ян",    "яна",   "яну",  "яном",  "яне",
-        "дзе",  "швили", "ович", "евич", "овича", "евича", "ых",    "их",   "ец",    "ко",
-        "ич",   "ук",    "як",   "ык",   "ик",    "аев",   NULL};
-    static const char *const latin[] = {"ov",     "ova",  "ev",   "eva",  "skiy", "skaya",
-                                        "ski",    "sky",  "enko", "vich", "yan",  "dze",
-                                        "shvili", "sson", "ssen", "nsen", "ová",  NULL};
+    static const struct ending russian[] = {
+        E("ов"),    E("ова"),   E("ову"),   E("овым"),  E("ове"),   E("овой"),  E("овою"),
+        E("овы"),   E("овых"),  E("овыми"), E("ев"),    E("ева"),   E("еву"),   E("евым"),
+        E("еве"),   E("евой"),  E("евою"),  E("евы"),   E("евых"),  E("евыми"), E("ин"),
+        E("ина"),   E("ину"),   E("иным"),  E("ине"),   E("иной"),  E("ины"),   E("иных"),
+        E("ын"),    E("ына"),   E("ыну"),   E("ыным"),  E("ыне"),   E("ыной"),  E("ский"),
+        E("ского"), E("скому"), E("ским"),  E("ском"),  E("ская"),  E("скую"),  E("ской"),
+        E("ские"),  E("ских"),  E("цкий"),  E("цкого"), E("цкому"), E("цким"),  E("цком"),
+        E("цкая"),  E("цкую"),  E("цкой"),  E("цкие"),  E("цких"),  E("енко"),  E("чук"),
+        E("чука"),  E("чуку"),  E("чуком"), E("чуке"),  E("юк"),    E("юка"),   E("юку"),
+        E("юком"),  E("юке"),   E("ян"),    E("яна"),   E("яну"),   E("яном"),  E("яне"),
+        E("дзе"),   E("швили"), E("ович"),  E("евич"),  E("овича"), E("евича"), E("ых"),
+        E("их"),    E("ец"),    E("ко"),    E("ич"),    E("ук"),    E("як"),    E("ык"),
+        E("ик"),    E("аев"),   {0}};
+    static const struct ending latin[] = {E("ov"),    E("ova"), E("ev"),     E("eva"),  E("skiy"),
+                                          E("skaya"), E("ski"), E("sky"),    E("enko"), E("vich"),
+                                          E("yan"),   E("dze"), E("shvili"), E("sson"), E("ssen"),
+                                          E("nsen"),  E("ová"), {0}};
     if (word->cyrillic)
         return word->letters >= 4 && ends_in(word, russian, 2);
     return word->letters >= 4 && ends_in(word, latin, 1);
@@ -69,9 +87,10 @@ static bool surname(const struct word *word)
 /* Whether the word ends as adjectives do and surnames do not. */
 static bool adjective(const struct word *word)
 {
-    static const char *const endings[] = {"ый", "ая", "ое", "ые", "ого", "ому", "ую",  "ым",
-                                          "ых", "ий", "яя", "ее", "ие",  "его", "ему", "юю",
-                                          "им", "их", "ой", "ей", "ыми", "ими", NULL};
+    static const struct ending endings[] = {
+        E("ый"), E("ая"), E("ое"), E("ые"), E("ого"), E("ому"), E("ую"),  E("ым"),
+        E("ых"), E("ий"), E("яя"), E("ее"), E("ие"),  E("его"), E("ему"), E("юю"),
+        E("им"), E("их"), E("ой"), E("ей"), E("ыми"), E("ими"), {0}};
     return ends_in(word, endings, 2);
 }
 
@@ -123,7 +142,8 @@ uint32_t name_kinds(const struct word *word)
     if (word->cyrillic && !word->latin) {
         kinds |= given_russian(word);
         if (!(kinds & NAME_GIVEN) && patronymic(word))
-            kinds |= ends_with(word, "ной") ? NAME_PATRONYMIC | NAME_DOUBTFUL : NAME_PATRONYMIC;
+            kinds |= ends_with(word, &(struct ending)E("ной")) ? NAME_PATRONYMIC | NAME_DOUBTFUL
+                                                               : NAME_PATRONYMIC;
     } else if (word->latin && !word->cyrillic)
         kinds |= stem_exact(personal_latin_given, word->fold, word->len);
     else

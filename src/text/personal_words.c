@@ -161,9 +161,12 @@ size_t word_start(const struct scanner *scanner, size_t at)
 
 static int stem_compare(const struct stem *stem, const char *fold, size_t len)
 {
-    size_t stem_len = strlen(stem->text);
-    int order = memcmp(stem->text, fold, stem_len < len ? stem_len : len);
-    return order ? order : (stem_len > len) - (stem_len < len);
+    size_t stem_len = stem->len, shorter = stem_len < len ? stem_len : len;
+    for (size_t i = 0; i < shorter; i++) {
+        if (stem->text[i] != fold[i])
+            return (unsigned char)stem->text[i] < (unsigned char)fold[i] ? -1 : 1;
+    }
+    return (stem_len > len) - (stem_len < len);
 }
 
 /* Index of the last stem that is not after the word, -1 if all are. */
@@ -190,7 +193,7 @@ uint32_t stem_find(struct stem_list list, const char *fold, size_t len)
         if (index < 0)
             return 0;
         const struct stem *stem = &list.items[index];
-        size_t stem_len = strlen(stem->text), same = 0;
+        size_t stem_len = stem->len, same = 0;
         while (same < stem_len && same < common && stem->text[same] == fold[same])
             same++;
         if (same == stem_len && (!stem->whole || same == len))

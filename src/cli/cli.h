@@ -18,6 +18,7 @@ int command_generate(int argc, char **argv);
 int command_chat(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_guard(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_demo(int argc, char **argv);
 

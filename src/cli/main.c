@@ -28,6 +28,7 @@ static const struct command commands[] = {
     {"generate", command_generate, "continue a text", false},
     {"chat", command_chat, "talk to a model on the terminal", false},
     {"serve", command_serve, "serve a model: OpenAI's protocol and a web page", false},
+    {"guard", command_guard, "find personal data in text, or mask it", false},
     {"report", command_report, "one HTML file: curves, samples, corpus, hashes", false},
     {"bench", command_bench, "speed beside the limits of this machine", true},
 };

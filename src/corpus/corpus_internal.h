@@ -63,6 +63,13 @@ MUST_USE status judge(struct gathering *gathering, struct thread_pool *pool, str
 MUST_USE status judge_write(const struct gathering *gathering, const char *folder,
                             struct error *error);
 
+#define TEXTS_MAGIC "rodnik texts 1\n"
+enum { TEXTS_HEADER_BYTES = 24, MANIFEST_FORMAT = 1 };
+struct store_paths {
+    char texts[PATH_BYTES], documents[PATH_BYTES], manifest[PATH_BYTES];
+};
+MUST_USE status store_paths_of(struct store_paths *out, const char *folder, struct error *error);
+
 /* Writes the folder beside `out` and puts it in its place. */
 MUST_USE status store_write(const struct gathering *gathering, const struct corpus_counts *counts,
                             const char *out, struct error *error);

@@ -14,9 +14,21 @@
 
 /* ---- build ---- */
 
-static void on_progress(void *context, double done_bytes)
+struct stages {
+    struct progress progress;
+    const char *stage; /* NULL: none begun */
+};
+
+static void on_progress(void *context, const char *stage, double done_bytes, double bytes)
 {
-    progress_update(context, done_bytes, NULL);
+    struct stages *stages = context;
+    if (!stages->stage || strcmp(stages->stage, stage) != 0) {
+        if (stages->stage)
+            progress_end(&stages->progress, stages->progress.total);
+        progress_begin(&stages->progress, stage, "bytes", bytes, false);
+        stages->stage = stage;
+    }
+    progress_update(&stages->progress, done_bytes, NULL);
 }
 
 static void print_counts(const struct corpus_counts *counts, const char *out, bool json)
@@ -24,34 +36,38 @@ static void print_counts(const struct corpus_counts *counts, const char *out, bo
     if (json) {
         printf("{\"corpus\": ");
         cli_print_json_string(out);
-        printf(", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": "
-               "%zu, \"held_out_bytes\": %llu, \"duplicates\": %zu, \"short\": %zu, \"refused\": "
-               "%zu, \"filtered\": %zu}\n",
+        printf(", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": %zu, "
+               "\"held_out_bytes\": %llu, \"refused\": %zu, \"lines_lost\": %zu, \"masked\": %zu",
                counts->documents, (unsigned long long)counts->bytes, counts->held_out,
-               (unsigned long long)counts->held_out_bytes, counts->duplicates,
-               counts->short_documents, counts->refused, counts->filtered);
+               (unsigned long long)counts->held_out_bytes, counts->refused, counts->lines_lost,
+               counts->masked);
+        for (int i = CORPUS_KEPT + 1; i < CORPUS_LEFT_REASONS; i++)
+            printf(", \"%s\": %zu", corpus_left_name((enum corpus_left)i), counts->left[i]);
+        printf("}\n");
         return;
     }
-    printf("%s: %zu documents, %.2f MB (%zu held out, %.2f MB); left out: %zu duplicates, %zu "
-           "short, %zu refused, %zu by the profile\n",
-           out, counts->documents, (double)counts->bytes * 1e-6, counts->held_out,
-           (double)counts->held_out_bytes * 1e-6, counts->duplicates, counts->short_documents,
-           counts->refused, counts->filtered);
+    printf("%s: %zu documents, %.2f MB (%zu held out, %.2f MB)", out, counts->documents,
+           (double)counts->bytes * 1e-6, counts->held_out, (double)counts->held_out_bytes * 1e-6);
+    printf("; left out: %zu refused", counts->refused);
+    for (int i = CORPUS_KEPT + 1; i < CORPUS_LEFT_REASONS; i++)
+        if (counts->left[i])
+            printf(", %zu %s", counts->left[i], corpus_left_name((enum corpus_left)i));
+    printf("; taken out: %zu lines, %zu personal data\n", counts->lines_lost, counts->masked);
 }
 
 static status run_build(struct corpus_counts *counts, struct corpus_job *job, int threads,
                         struct error *error)
 {
-    struct progress progress;
+    struct stages stages = {0};
     TRY(thread_pool_create(&job->pool, threads, error));
     interrupt_install();
     if (corpus_sandbox_notice())
         log_warning("%s", corpus_sandbox_notice());
-    progress_begin(&progress, "reading", "bytes", 0, false);
     job->progress = on_progress;
-    job->context = &progress;
+    job->context = &stages;
     status result = corpus_build(counts, job, error);
-    progress_end(&progress, 0);
+    if (stages.stage)
+        progress_end(&stages.progress, stages.progress.total);
     thread_pool_destroy(job->pool);
     return result;
 }
@@ -76,18 +92,32 @@ static int build(int argc, char **argv)
         {"whole-pages", OPTION_FLAG, &job.settings.whole_pages, 0, 0, NULL,
          "of HTML all text with navigation, not the main text alone"},
         {"profile", OPTION_STRING, &job.settings.profile, 0, 0, "NAME|FILE",
-         "drop what this profile does not allow (default none; `corpus decide --help` lists them)"},
+         "leave out what this profile does not allow; auto: by kind and language; none (default "
+         "auto)"},
+        {"duplicates", OPTION_STRING, &job.settings.duplicates, 0, 0, "near|exact|none",
+         "of documents that are alike the first stays (default near)"},
+        {"repeated-lines", OPTION_INT, &job.settings.line_documents, 0, 1000000, "N",
+         "lines in more documents stay in the first only; 0: all stay (default 10)"},
+        {"personal", OPTION_STRING, &job.settings.personal, 0, 0, "POLICY",
+         "corpus, guard, none, or changes such as phone=drop,person=replace (default corpus)"},
+        {"opt-out", OPTION_STRING, &job.settings.opt_out, 0, 0, "FILE",
+         "list of hashes, addresses and domains to leave out"},
+        {"evaluations", OPTION_STRING, &job.settings.evaluations, 0, 0, "DIR",
+         "leave out what shares 13 words with items of evaluations (.jsonl)"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
         {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
     };
     const struct command_help help = {
         "rodnik corpus build --out DIR [options] INPUT...",
-        "Reads files and folders, makes texts of them in clean UTF-8, drops exact duplicates, "
-        "holds "
-        "some\ndocuments out for evaluation and writes documents and manifest.  Kinds: txt, md, "
-        "jsonl, csv, tsv,\nhtml, warc, wet, fb2, epub, docx, odt, tei, mbox, eml, pdf (needs "
-        "pdftotext), and tar, zip, gz,\nzst, xz around them.  Readers run in a sandbox: a file "
-        "that makes one crash costs one document.",
+        "Reads files and folders, makes texts of them in clean UTF-8, leaves out what a profile "
+        "does "
+        "not\nallow, duplicates and what is on the opt-out list, takes out repeated lines and "
+        "personal data,\nholds some documents out for evaluation and writes documents, decisions "
+        "and "
+        "manifest.\nKinds: txt, md, jsonl, csv, tsv, html, warc, wet, fb2, epub, docx, odt, tei, "
+        "mbox, eml, pdf (needs\npdftotext), and tar, zip, gz, zst, xz around them.  Readers run in "
+        "a sandbox: a file that makes\none crash costs one document.  After an interrupt the same "
+        "command goes on.",
         "  rodnik corpus build --out out/corpus texts/ more.jsonl.zst", NULL};
     struct options_result options;
     int exit_status;
@@ -106,7 +136,7 @@ static int build(int argc, char **argv)
     }
     int code = cli_fail("corpus build", &error);
     if (error.code == ERR_INTERRUPTED)
-        fprintf(stderr, "nothing was written; the same command begins again\n");
+        fprintf(stderr, "what was read stays in %s.building; the same command goes on\n", job.out);
     return code;
 }
 

@@ -22,22 +22,47 @@
 /* ---- building ---- */
 
 struct corpus_settings {
-    const char *text_field;       /* of JSON lines, and the column of tables */
+    const char *text_field;       /* of JSON lines and tables */
     const char *source, *license; /* of documents that don't say */
     double held_out;              /* share of documents, chosen by their hash */
     int64_t minimum_bytes;        /* shorter documents are left out */
     bool whole_pages;             /* of HTML all text, not the main text alone */
-    const char *profile;          /* name or file (corpus/profile.h); NULL: none */
+    /* Name or file (corpus/profile.h); auto: web-ru or web-en for web pages in these languages, plain
+     * for all else; none: nothing is filtered. */
+    const char *profile;
+    const char *opt_out;     /* list (corpus/opt_out.h) or NULL */
+    const char *evaluations; /* folder of items (corpus/evaluation_items.h) or NULL */
+    const char
+        *personal; /* changes of the corpus' policy (text/personal.h); none: not looked for */
+    const char *duplicates; /* near, exact or none */
+    int64_t line_documents; /* lines in more documents stay in the first only; 0: all stay */
 };
 struct corpus_settings corpus_settings_default(void);
+
+enum corpus_left { /* why a document is left out; the first that applies */
+                   CORPUS_KEPT,
+                   CORPUS_SHORT,
+                   CORPUS_OPT_OUT,
+                   CORPUS_FILTERED,
+                   CORPUS_CONTAMINATED,
+                   CORPUS_DUPLICATE,
+                   CORPUS_NEAR_DUPLICATE,
+                   CORPUS_PERSONAL,
+                   CORPUS_LEFT_REASONS
+};
+const char *corpus_left_name(enum corpus_left left); /* kept, short, opt-out, filtered ... */
 
 struct corpus_counts {
     size_t documents, held_out, files;
     uint64_t bytes, held_out_bytes;
-    size_t duplicates, short_documents, refused, filtered; /* left out; filtered: by the profile */
+    size_t left[CORPUS_LEFT_REASONS];
+    size_t refused;
+    size_t lines_lost, masked; /* lines and personal data taken out of documents that stay */
+    size_t resumed_files;      /* read by a build that did not end */
 };
 
-typedef void corpus_progress(void *context, double done_bytes);
+/* What is being done, and how much of it. */
+typedef void corpus_progress(void *context, const char *stage, double done_bytes, double bytes);
 
 struct corpus_job {
     struct corpus_settings settings;
@@ -49,9 +74,11 @@ struct corpus_job {
     void *context;
 };
 
-/* Reads files of the kinds that corpus_kinds names, in folders and archives too.  What can't be
- * read is named with its reason in the manifest and counted, never fatal; a corpus without any
- * document is ERR_FORMAT. */
+/* Reads all inputs (corpus/reader.h), cleans and judges each document, then compares them all and
+ * writes what stays.  What can't be read is named with its reason in the manifest and counted, never
+ * fatal; a corpus without any document is ERR_FORMAT.  What was read lies in OUT.building until the
+ * end: after a kill or an interrupt the same job on the same files goes on from there, to the same
+ * result.  Memory does not grow with the texts; disk: the texts twice. */
 MUST_USE status corpus_build(struct corpus_counts *out, const struct corpus_job *job,
                              struct error *error);
 

@@ -131,8 +131,9 @@ static status check_manifest(struct corpus *corpus, const struct store_paths *pa
     cJSON *json = cJSON_ParseWithLength(text.data, text.len);
     struct sha256 listed, found = sha256_of(documents.data, documents.len);
     status result = OK;
-    if (!hash_member(&corpus->root, json, "root") ||
-        !hash_member(&listed, json, "documents_sha256"))
+    const cJSON *files = cJSON_GetObjectItemCaseSensitive(json, "files");
+    const cJSON *entry = cJSON_GetObjectItemCaseSensitive(files, "documents.jsonl");
+    if (!hash_member(&corpus->root, json, "root") || !hash_member(&listed, entry, "sha256"))
         result = fail(error, ERR_FORMAT, "%s: is no manifest of a corpus", paths->manifest);
     else if (!sha256_equal(&listed, &found))
         result = fail(error, ERR_FORMAT, "%s: is not the file that the manifest names",

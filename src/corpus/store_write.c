@@ -1,239 +1,524 @@
-/* The corpus folder is written as a whole, beside its place. */
-#include "corpus/corpus.h"
-
-#include <cjson/cJSON.h>
+/* What stays becomes the folder: all documents once more, in the order of their ids; texts lose the
+ * lines that stand in many documents and personal data, and are written one after the other. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "corpus/corpus_internal.h"
-#include "proof/merkle.h"
+#include "corpus/manifest.h"
+#include "corpus/profile.h"
+#include "corpus/repeated_lines.h"
 
-enum { SITE_BYTES = 300 };
-static const size_t DOCUMENTS_FILE_BYTES_MAX = (size_t)64 << 30;
+enum {
+    BATCH_BYTES = 32 << 20,
+    BATCH_DOCUMENTS = 4096,
+    KEYS_MEMORY_BYTES = 64 << 20,
+    LINE_BYTES_MAX_OUT = 1 << 20,
+    STRING_BYTES_MAX = 6 * 8192 + 1, /* of a record's string in JSON */
+    HELD_OUT_NEEDED = 10             /* a corpus of as many documents holds out at least one */
+};
+static const size_t TEXT_BYTES_MAX = (size_t)3 << 30;
 
-static bool is_kept(const struct candidate *candidate)
+struct item {
+    struct spool_record record;
+    struct verdict verdict;
+    struct view text;
+    struct sha256 hash, leaf;
+    struct personal_counts personal;
+    size_t lines_lost;
+};
+
+struct finisher { /* of a thread */
+    struct arena *arena;
+    struct words words;
+    struct personal_findings findings;
+    struct buffer buffers[2];
+    struct error error;
+};
+
+struct writing {
+    const struct store_job *job;
+    struct arena *arena, *batch_arena;
+    struct thread_pool *pool;
+    struct finisher *finishers; /* [threads] */
+    struct item *items;
+    size_t count;
+    bool masks, more;
+    struct personal_policy policy;
+    struct file_writer texts, documents, decisions;
+    struct signals_writer signals;
+    struct corpus_roots_maker *roots;
+    struct manifest manifest;
+    struct buffer line, record;
+    char *escaped; /* STRING_BYTES_MAX */
+    struct sha256
+        smallest; /* hash of a document, and where its line says that it is not held out */
+    uint64_t smallest_place, smallest_bytes;
+    double done_bytes;
+};
+
+/* ---- a document, on any thread ---- */
+
+static status lose_lines(struct item *item, struct finisher *finisher, size_t minimum_bytes,
+                         struct error *error)
 {
-    return candidate->dropped == NULL;
+    struct line_losses losses = {.keys = item->verdict.line_keys,
+                                 .count = item->verdict.line_count};
+    struct buffer *out = &finisher->buffers[0];
+    buffer_clear(out);
+    TRY(repeated_lines_drop(out, &item->lines_lost, &finisher->words, item->text, &losses, error));
+    item->text = view_trim((struct view){out->data ? out->data : "", out->len});
+    if (item->text.len < minimum_bytes)
+        item->verdict.left = CORPUS_SHORT;
+    return OK;
 }
 
-static status write_texts(const struct gathering *gathering, const char *path, uint64_t total,
-                          struct error *error)
+static status mask(struct item *item, struct finisher *finisher,
+                   const struct personal_policy *policy, struct error *error)
 {
-    struct file_writer writer;
-    char header[TEXTS_HEADER_BYTES] = TEXTS_MAGIC;
-    memcpy(header + 16, &total, sizeof total);
-    TRY(file_writer_open(&writer, path, error));
-    status result = file_writer_add(&writer, header, sizeof header, error);
-    for (size_t i = 0; i < gathering->count && result == OK; i++)
-        if (is_kept(&gathering->list[i]))
-            result = file_writer_add(&writer, gathering->list[i].text.data,
-                                     gathering->list[i].text.len, error);
-    if (result == OK)
-        return file_writer_commit(&writer, error);
-    file_writer_abort(&writer);
-    return result;
+    struct buffer *out = &finisher->buffers[1];
+    buffer_clear(out);
+    TRY(personal_apply(out, &item->personal, &finisher->findings, item->text, policy, error));
+    if (item->personal.drop) {
+        item->verdict.left = CORPUS_PERSONAL;
+        item->verdict.detail = item->personal.drop_for;
+    } else if (item->personal.replaced)
+        item->text = view_trim((struct view){out->data, out->len});
+    return OK;
 }
 
-static status write_document(struct buffer *out, const struct candidate *candidate, uint64_t offset,
-                             struct error *error)
+static status finish_item(const struct writing *writing, struct finisher *finisher,
+                          struct item *item, struct error *error)
 {
-    char hash[SHA256_HEX_BYTES], leaf[SHA256_HEX_BYTES];
-    sha256_hex(hash, &candidate->hash);
-    sha256_hex(leaf, &candidate->leaf);
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "id", candidate->id);
-    cJSON_AddNumberToObject(json, "offset", (double)offset);
-    cJSON_AddNumberToObject(json, "length", (double)candidate->text.len);
-    cJSON_AddStringToObject(json, "sha256", hash);
-    cJSON_AddStringToObject(json, "leaf", leaf);
-    cJSON_AddStringToObject(json, "source", candidate->source);
-    cJSON_AddStringToObject(json, "license", candidate->license);
-    cJSON_AddStringToObject(json, "language", corpus_language_name(candidate->language));
-    const char *const names[] = {"kind", "url", "title"};
-    const char *const values[] = {candidate->kind, candidate->url, candidate->title};
-    for (size_t i = 0; i < 3; i++)
-        if (values[i])
-            cJSON_AddStringToObject(json, names[i], values[i]);
-    cJSON_AddBoolToObject(json, "held_out", candidate->held_out);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
+    struct view whole = item->text;
+    const struct corpus_settings *settings = &writing->job->job->settings;
+    if (item->verdict.left == CORPUS_KEPT && item->verdict.line_count)
+        TRY(lose_lines(item, finisher, (size_t)settings->minimum_bytes, error));
+    if (item->verdict.left == CORPUS_KEPT && writing->masks)
+        TRY(mask(item, finisher, &writing->policy, error));
+    if (item->verdict.left != CORPUS_KEPT)
+        return OK;
+    if (item->text.data < whole.data || item->text.data > whole.data + whole.len) {
+        char *copy = arena_alloc(finisher->arena, item->text.len + 1, 1, error);
+        if (!copy)
+            return error->code;
+        item->text.data = memcpy(copy, item->text.data, item->text.len);
+    }
+    item->hash = sha256_of(item->text.data, item->text.len);
+    struct document document = {.text = item->text,
+                                .id = item->record.id.data,
+                                .source = item->record.source.data,
+                                .license = item->record.license.data,
+                                .hash = item->hash};
+    return document_leaf(&item->leaf, &document, error);
+}
+
+static void finish_some(void *context, size_t begin, size_t end, int thread)
+{
+    struct writing *writing = context;
+    struct finisher *finisher = &writing->finishers[thread];
+    for (size_t i = begin; i < end && finisher->error.code == OK; i++)
+        (void)!finish_item(writing, finisher, &writing->items[i], &finisher->error);
+}
+
+static status finish_batch(struct writing *writing, struct error *error)
+{
+    int threads = thread_pool_count(writing->pool);
+    for (int i = 0; i < threads; i++)
+        arena_reset(writing->finishers[i].arena);
+    parallel_for(writing->pool, writing->count, 4, finish_some, writing);
+    for (int i = 0; i < threads; i++)
+        if (writing->finishers[i].error.code != OK)
+            return fail(error, writing->finishers[i].error.code, "%s",
+                        writing->finishers[i].error.text);
+    return OK;
+}
+
+/* ---- a batch ---- */
+
+/* Records and keys live until the next call; so they are copied. */
+static status copy_item(struct item *item, struct arena *arena, struct error *error)
+{
+    struct spool_record *record = &item->record;
+    struct view *const strings[] = {&record->id,   &record->source, &record->license,
+                                    &record->kind, &record->url,    &record->title};
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
+        strings[i]->data = arena_string(arena, strings[i]->data, error);
+        if (!strings[i]->data)
+            return error->code;
+    }
+    if (item->verdict.line_count == 0)
+        return OK;
+    uint64_t *keys;
+    TRY_ALLOC(keys, arena, item->verdict.line_count, error);
+    memcpy(keys, item->verdict.line_keys, item->verdict.line_count * sizeof *keys);
+    item->verdict.line_keys = keys;
+    return OK;
+}
+
+static status read_text(struct item *item, const struct spool *spool, struct arena *arena,
+                        struct error *error)
+{
+    char *text = arena_alloc(arena, (size_t)item->record.facts.len + 1, 1, error);
     if (!text)
-        return fail(error, ERR_MEMORY, "no memory for the list of documents");
-    status result = buffer_format(out, error, "%s\n", text);
-    cJSON_free(text);
-    return result;
+        return error->code;
+    item->text = (struct view){text, (size_t)item->record.facts.len};
+    return file_scratch_read(text, &spool->texts, item->record.facts.offset, item->text.len, error);
 }
 
-static status write_documents(const struct gathering *gathering, const char *path,
-                              struct error *error)
+static status fill_batch(struct writing *writing, struct error *error)
 {
-    struct buffer lines;
-    buffer_create(&lines, DOCUMENTS_FILE_BYTES_MAX);
-    status result = OK;
-    uint64_t offset = 0;
-    for (size_t i = 0; i < gathering->count && result == OK; i++) {
-        const struct candidate *candidate = &gathering->list[i];
-        if (!is_kept(candidate))
-            continue;
-        result = write_document(&lines, candidate, offset, error);
-        offset += candidate->text.len;
+    size_t bytes = 0;
+    writing->count = 0;
+    arena_reset(writing->batch_arena);
+    while (writing->count < BATCH_DOCUMENTS && bytes < BATCH_BYTES) {
+        struct item *item = &writing->items[writing->count];
+        *item = (struct item){0};
+        TRY(comparison_next(&item->record, &item->verdict, writing->job->comparison, error));
+        writing->more = item->record.id.data != NULL;
+        if (!writing->more)
+            return OK;
+        TRY(copy_item(item, writing->batch_arena, error));
+        if (item->verdict.left == CORPUS_KEPT) {
+            TRY(read_text(item, writing->job->spool, writing->batch_arena, error));
+            bytes += item->text.len;
+        }
+        writing->count++;
     }
-    if (result == OK)
-        result = file_write_atomic(path, lines.data, lines.len, error);
-    buffer_destroy(&lines);
-    return result;
+    return OK;
 }
 
-/* ---- the manifest ---- */
+/* ---- lines ---- */
 
-static cJSON *tally_of(cJSON *tallies, const char *name)
+static status add_string(struct writing *writing, const char *name, const char *value,
+                         struct error *error)
 {
-    cJSON *tally = cJSON_GetObjectItemCaseSensitive(tallies, name);
-    if (tally)
-        return tally;
-    tally = cJSON_AddObjectToObject(tallies, name);
-    cJSON_AddNumberToObject(tally, "documents", 0);
-    cJSON_AddNumberToObject(tally, "bytes", 0);
-    return tally;
+    size_t len = json_escape(writing->escaped, STRING_BYTES_MAX, value);
+    TRY(buffer_format(&writing->line, error, "\"%s\":\"", name));
+    TRY(buffer_append(&writing->line, writing->escaped, len, error));
+    return buffer_string(&writing->line, "\",", error);
 }
 
-static void count_in(cJSON *tallies, const char *name, const struct candidate *candidate)
+static status add_said(struct writing *writing, const char *name, struct view value,
+                       struct error *error)
 {
-    cJSON *tally = tally_of(tallies, name);
-    cJSON *documents = cJSON_GetObjectItemCaseSensitive(tally, "documents");
-    cJSON *bytes = cJSON_GetObjectItemCaseSensitive(tally, "bytes");
-    if (documents)
-        cJSON_SetNumberValue(documents, documents->valuedouble + 1);
-    if (bytes)
-        cJSON_SetNumberValue(bytes, bytes->valuedouble + (double)candidate->text.len);
+    return value.len ? add_string(writing, name, value.data, error) : OK;
 }
 
-/* Pages are counted by site: their addresses differ all. */
-static const char *site_of(char site[SITE_BYTES], const char *source)
-{
-    const char *host = strstr(source, "://");
-    if (!host)
-        return source;
-    size_t len = (size_t)(host - source) + 3;
-    len += strcspn(source + len, "/?#");
-    snprintf(site, SITE_BYTES, "%.*s", (int)len, source);
-    return site;
-}
-
-static void add_tallies(cJSON *json, const struct gathering *gathering)
-{
-    char site[SITE_BYTES];
-    cJSON *sources = cJSON_AddObjectToObject(json, "sources");
-    cJSON *licenses = cJSON_AddObjectToObject(json, "licenses");
-    cJSON *languages = cJSON_AddObjectToObject(json, "languages");
-    for (size_t i = 0; i < gathering->count; i++) {
-        const struct candidate *candidate = &gathering->list[i];
-        if (!is_kept(candidate))
-            continue;
-        count_in(sources, site_of(site, candidate->source), candidate);
-        count_in(licenses, candidate->license, candidate);
-        count_in(languages, corpus_language_name(candidate->language), candidate);
-    }
-}
-
-static void add_left_out(cJSON *json, const struct gathering *gathering,
-                         const struct corpus_counts *counts)
-{
-    cJSON *left_out = cJSON_AddObjectToObject(json, "left_out");
-    cJSON_AddNumberToObject(left_out, "duplicates", (double)counts->duplicates);
-    cJSON_AddNumberToObject(left_out, "short", (double)counts->short_documents);
-    cJSON_AddNumberToObject(left_out, "refused", (double)counts->refused);
-    if (gathering->settings->profile)
-        cJSON_AddNumberToObject(left_out, "filtered", (double)counts->filtered);
-    cJSON *refused = cJSON_AddArrayToObject(json, "refused");
-    for (size_t i = 0; i < gathering->refused_count && i < REFUSALS_LISTED_MAX; i++) {
-        cJSON *entry = cJSON_CreateObject();
-        cJSON_AddStringToObject(entry, "what", gathering->refused[i].what);
-        cJSON_AddStringToObject(entry, "reason", gathering->refused[i].reason);
-        cJSON_AddItemToArray(refused, entry);
-    }
-}
-
-/* What the profile dropped, by the first rule that was broken. */
-static void add_filtered(cJSON *json, const struct gathering *gathering)
-{
-    if (!gathering->settings->profile)
-        return;
-    cJSON *filtered = cJSON_AddObjectToObject(json, "filtered");
-    for (size_t i = 0; i < gathering->count; i++)
-        if (gathering->list[i].filtered)
-            count_in(filtered, gathering->list[i].dropped, &gathering->list[i]);
-}
-
-static void add_hash(cJSON *json, const char *name, const struct sha256 *hash)
+static status add_hash(struct writing *writing, const char *name, const struct sha256 *hash,
+                       struct error *error)
 {
     char hex[SHA256_HEX_BYTES];
     sha256_hex(hex, hash);
-    cJSON_AddStringToObject(json, name, hex);
+    return buffer_format(&writing->line, error, "\"%s\":\"%s\",", name, hex);
 }
 
-static status root_of(struct sha256 *out, const struct gathering *gathering, struct error *error)
+static status add_number(struct writing *writing, const char *name, uint64_t value,
+                         struct error *error)
 {
-    struct arena *arena = NULL;
-    TRY(arena_create(&arena, 0, error));
-    struct sha256 *leaves = arena_alloc(arena, gathering->count + 1, sizeof *leaves, error);
-    size_t count = 0;
-    for (size_t i = 0; leaves && i < gathering->count; i++)
-        if (is_kept(&gathering->list[i]))
-            leaves[count++] = gathering->list[i].leaf;
-    status result = leaves ? merkle_root(out, leaves, count, error) : error->code;
-    arena_destroy(arena);
-    return result;
+    return buffer_format(&writing->line, error, "\"%s\":%llu,", name, (unsigned long long)value);
 }
 
-static status write_manifest(const struct gathering *gathering, const struct corpus_counts *counts,
-                             const struct store_paths *paths, struct error *error)
+static const char *language_of(const struct writing *writing, const struct item *item)
 {
-    struct sha256 root, texts, documents;
-    TRY(root_of(&root, gathering, error));
-    TRY(sha256_of_file(&texts, paths->texts, error));
-    TRY(sha256_of_file(&documents, paths->documents, error));
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddNumberToObject(json, "format", MANIFEST_FORMAT);
-    add_hash(json, "root", &root);
-    add_hash(json, "texts_sha256", &texts);
-    add_hash(json, "documents_sha256", &documents);
-    cJSON_AddNumberToObject(json, "documents", (double)counts->documents);
-    cJSON_AddNumberToObject(json, "bytes", (double)counts->bytes);
-    cJSON_AddNumberToObject(json, "held_out_documents", (double)counts->held_out);
-    cJSON_AddNumberToObject(json, "held_out_bytes", (double)counts->held_out_bytes);
-    cJSON_AddNumberToObject(json, "files_read", (double)counts->files);
-    cJSON *settings = cJSON_AddObjectToObject(json, "settings");
-    cJSON_AddStringToObject(settings, "text_field", gathering->settings->text_field);
-    cJSON_AddNumberToObject(settings, "held_out_share", gathering->settings->held_out);
-    cJSON_AddNumberToObject(settings, "minimum_bytes", (double)gathering->settings->minimum_bytes);
-    if (gathering->settings->profile)
-        cJSON_AddStringToObject(settings, "profile", gathering->settings->profile);
-    add_tallies(json, gathering);
-    add_left_out(json, gathering, counts);
-    add_filtered(json, gathering);
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(error, ERR_MEMORY, "%s: no memory for its text", paths->manifest);
-    status result = file_write_atomic(paths->manifest, text, strlen(text), error);
-    cJSON_free(text);
-    return result;
+    uint64_t language = item->record.facts.language;
+    return language ? language_label(preparer_model(writing->job->preparer), (int)language - 1)
+                    : "other";
 }
 
-static status write_folder(const struct gathering *gathering, const struct corpus_counts *counts,
-                           const char *folder, struct error *error)
+static status end_line(struct writing *writing, struct file_writer *file, struct error *error)
 {
-    struct store_paths paths;
+    TRY(buffer_string(&writing->line, "}\n", error));
+    TRY(file_writer_add(file, writing->line.data, writing->line.len, error));
+    buffer_clear(&writing->line);
+    return OK;
+}
+
+static status add_names(struct writing *writing, const struct item *item, struct error *error)
+{
+    TRY(add_string(writing, "source", item->record.source.data, error));
+    TRY(add_string(writing, "license", item->record.license.data, error));
+    return add_string(writing, "language", language_of(writing, item), error);
+}
+
+/* ---- what stays ---- */
+
+static bool chosen(const struct sha256 *hash, double share)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | hash->byte[i];
+    return (double)value < share * 0x1p64;
+}
+
+static status write_document_line(struct writing *writing, const struct item *item,
+                                  uint64_t *held_out_place, struct error *error)
+{
+    const struct corpus_settings *settings = &writing->job->job->settings;
+    TRY(buffer_string(&writing->line, "{", error));
+    TRY(add_string(writing, "id", item->record.id.data, error));
+    TRY(add_number(writing, "offset", writing->job->counts->bytes, error));
+    TRY(add_number(writing, "length", item->text.len, error));
+    TRY(add_hash(writing, "sha256", &item->hash, error));
+    TRY(add_hash(writing, "leaf", &item->leaf, error));
+    if (!sha256_equal(&item->hash, &item->record.read))
+        TRY(add_hash(writing, "read", &item->record.read, error));
+    TRY(add_names(writing, item, error));
+    TRY(add_said(writing, "kind", item->record.kind, error));
+    TRY(add_said(writing, "url", item->record.url, error));
+    TRY(add_said(writing, "title", item->record.title, error));
+    if (item->verdict.cluster_size)
+        TRY(add_number(writing, "cluster", item->verdict.cluster_size, error));
+    if (item->lines_lost)
+        TRY(add_number(writing, "lines_lost", item->lines_lost, error));
+    if (item->personal.replaced)
+        TRY(add_number(writing, "masked", item->personal.replaced, error));
+    TRY(buffer_string(&writing->line, "\"held_out\":", error));
+    *held_out_place = writing->documents.written + writing->line.len;
+    TRY(buffer_string(&writing->line, chosen(&item->hash, settings->held_out) ? "true " : "false",
+                      error));
+    return end_line(writing, &writing->documents, error);
+}
+
+static void count_kept(struct writing *writing, const struct item *item, uint64_t held_out_place)
+{
+    struct corpus_counts *counts = writing->job->counts;
+    if (counts->documents == 0 || sha256_compare(&item->hash, &writing->smallest) < 0) {
+        writing->smallest = item->hash;
+        writing->smallest_place = held_out_place;
+        writing->smallest_bytes = item->text.len;
+    }
+    if (chosen(&item->hash, writing->job->job->settings.held_out)) {
+        counts->held_out++;
+        counts->held_out_bytes += item->text.len;
+    }
+    counts->documents++;
+    counts->bytes += item->text.len;
+    counts->lines_lost += item->lines_lost;
+    counts->masked += item->personal.replaced;
+    for (int i = 0; i < PERSONAL_TYPES; i++)
+        writing->manifest.personal[i] += item->personal.found[i];
+    writing->manifest.clusters += item->verdict.cluster_size != 0;
+    writing->manifest.in_clusters += item->verdict.cluster_size;
+}
+
+static status write_kept(struct writing *writing, const struct item *item, struct error *error)
+{
+    uint64_t held_out_place;
+    struct document_hashes hashes = {item->leaf, item->hash, item->record.read};
+    TRY(file_writer_add(&writing->texts, item->text.data, item->text.len, error));
+    TRY(write_document_line(writing, item, &held_out_place, error));
+    TRY(corpus_roots_add(writing->roots, &hashes, error));
+    count_kept(writing, item, held_out_place);
+    return manifest_count(&writing->manifest, &item->record, language_of(writing, item),
+                          item->text.len, error);
+}
+
+/* ---- what does not ---- */
+
+static status add_detail(struct writing *writing, const struct item *item, struct error *error)
+{
+    struct buffer *line = &writing->line;
+    unsigned long long detail = item->verdict.detail;
+    switch (item->verdict.left) {
+    case CORPUS_SHORT:
+        return item->lines_lost
+                   ? buffer_format(line, error, "\"detail\":\"%zu lines lost\",", item->lines_lost)
+                   : OK;
+    case CORPUS_OPT_OUT:
+        return buffer_format(line, error, "\"detail\":\"line %llu of the list\",", detail);
+    case CORPUS_FILTERED:
+        return buffer_format(line, error, "\"detail\":\"%s\",", profile_rule_name((int)detail));
+    case CORPUS_CONTAMINATED:
+        return buffer_format(line, error, "\"detail\":\"%llu evaluation items\",", detail);
+    case CORPUS_PERSONAL:
+        return buffer_format(line, error, "\"detail\":\"%s\",",
+                             personal_type_name((enum personal_type)detail));
+    default:
+        return OK;
+    }
+}
+
+static status add_cluster(struct writing *writing, const struct item *item, struct error *error)
+{
+    struct view bytes;
+    struct spool_record first;
+    if (item->verdict.left != CORPUS_DUPLICATE && item->verdict.left != CORPUS_NEAR_DUPLICATE)
+        return OK;
+    TRY(spool_record_at(&bytes, &writing->record, writing->job->spool, item->verdict.first, error));
+    TRY(spool_parse(&first, writing->job->spool, bytes, error));
+    TRY(add_string(writing, "of", first.id.data, error));
+    return add_number(writing, "cluster", item->verdict.cluster_size, error);
+}
+
+static status write_left(struct writing *writing, const struct item *item, struct error *error)
+{
+    enum corpus_left left = item->verdict.left;
+    TRY(buffer_string(&writing->line, "{", error));
+    TRY(add_string(writing, "id", item->record.id.data, error));
+    TRY(add_hash(writing, "read", &item->record.read, error));
+    TRY(add_number(writing, "bytes", item->record.facts.len, error));
+    TRY(add_names(writing, item, error));
+    TRY(add_detail(writing, item, error));
+    TRY(add_cluster(writing, item, error));
+    TRY(buffer_format(&writing->line, error, "\"reason\":\"%s\"", corpus_left_name(left)));
+    TRY(end_line(writing, &writing->decisions, error));
+    writing->job->counts->left[left]++;
+    return manifest_count_left(
+        &writing->manifest, left,
+        left == CORPUS_FILTERED ? profile_rule_name((int)item->verdict.detail) : NULL,
+        item->record.facts.len, error);
+}
+
+/* ---- all of them ---- */
+
+static status write_item(struct writing *writing, const struct item *item, struct error *error)
+{
+    struct signals signals;
+    if (item->record.facts.signals) {
+        TRY(spool_signals(&signals, writing->job->spool, &item->record, error));
+        TRY(signals_writer_add(&writing->signals, &item->record.read, &signals, error));
+    }
+    writing->done_bytes += (double)item->record.facts.len;
+    return item->verdict.left == CORPUS_KEPT ? write_kept(writing, item, error)
+                                             : write_left(writing, item, error);
+}
+
+static status write_items(struct writing *writing, struct error *error)
+{
+    const struct corpus_job *job = writing->job->job;
+    do {
+        TRY(fill_batch(writing, error));
+        TRY(finish_batch(writing, error));
+        for (size_t i = 0; i < writing->count; i++)
+            TRY(write_item(writing, &writing->items[i], error));
+        if (job->progress)
+            job->progress(job->context, "writing", writing->done_bytes,
+                          (double)writing->job->spool->texts.len);
+        if (interrupt_requested())
+            return fail(error, ERR_INTERRUPTED, "stopped while writing documents");
+    } while (writing->more);
+    return OK;
+}
+
+/* Sorted by hash, the first document is also the likeliest to be held out. */
+static status hold_one_out(struct writing *writing, struct error *error)
+{
+    struct corpus_counts *counts = writing->job->counts;
+    if (counts->held_out || counts->documents < HELD_OUT_NEEDED ||
+        writing->job->job->settings.held_out <= 0)
+        return OK;
+    counts->held_out = 1;
+    counts->held_out_bytes = writing->smallest_bytes;
+    return file_writer_patch(&writing->documents, writing->smallest_place, "true ", 5, error);
+}
+
+/* ---- files ---- */
+
+static status open_file(struct file_writer *out, const char *folder, const char *name,
+                        struct error *error)
+{
+    char path[PATH_BYTES];
+    TRY(path_join(path, sizeof path, folder, name, error));
+    return file_writer_open(out, path, error);
+}
+
+static status open_files(struct writing *writing, const char *folder, struct error *error)
+{
+    char path[PATH_BYTES];
+    static const char header[TEXTS_HEADER_BYTES] = TEXTS_MAGIC;
+    TRY(open_file(&writing->texts, folder, "texts.bin", error));
+    TRY(file_writer_add(&writing->texts, header, sizeof header, error));
+    TRY(open_file(&writing->documents, folder, "documents.jsonl", error));
+    TRY(open_file(&writing->decisions, folder, "decisions.jsonl", error));
+    TRY(path_join(path, sizeof path, folder, "signals.bin", error));
+    return signals_writer_open(&writing->signals, path, preparer_model(writing->job->preparer),
+                               error);
+}
+
+static status commit_files(struct writing *writing, struct error *error)
+{
+    uint64_t bytes = writing->job->counts->bytes;
+    TRY(hold_one_out(writing, error));
+    TRY(file_writer_patch(&writing->texts, 16, &bytes, sizeof bytes, error));
+    TRY(file_writer_commit(&writing->texts, error));
+    TRY(file_writer_commit(&writing->documents, error));
+    TRY(file_writer_commit(&writing->decisions, error));
+    return signals_writer_commit(&writing->signals, error);
+}
+
+static status write_folder(struct writing *writing, const char *folder, struct error *error)
+{
+    char evidence[PATH_BYTES];
+    struct corpus_roots roots;
+    const struct store_job *job = writing->job;
     TRY(folder_make(folder, error));
-    TRY(store_paths_of(&paths, folder, error));
-    TRY(write_texts(gathering, paths.texts, counts->bytes, error));
-    TRY(write_documents(gathering, paths.documents, error));
-    TRY(judge_write(gathering, folder, error));
-    return write_manifest(gathering, counts, &paths, error);
+    TRY(open_files(writing, folder, error));
+    TRY(write_items(writing, error));
+    if (job->counts->documents == 0)
+        return OK; /* the caller says so */
+    TRY(commit_files(writing, error));
+    TRY(corpus_roots_finish(&roots, writing->roots, error));
+    TRY(path_join(evidence, sizeof evidence, folder, "contamination.jsonl", error));
+    TRY(comparison_write_evidence(job->comparison, evidence, error));
+    const struct manifest_facts facts = {&job->job->settings, job->counts, &roots, job->spool,
+                                         folder};
+    return manifest_write(&writing->manifest, &facts, error);
+}
+
+/* ---- beginning and end ---- */
+
+static status create(struct writing *writing, struct error *error)
+{
+    const struct corpus_job *job = writing->job->job;
+    size_t threads = (size_t)thread_pool_count(writing->pool);
+    struct corpus_roots_settings roots = {KEYS_MEMORY_BYTES, writing->job->spool->folder,
+                                          writing->pool};
+    buffer_create(&writing->line, LINE_BYTES_MAX_OUT);
+    buffer_create(&writing->record, LINE_BYTES_MAX_OUT);
+    manifest_create(&writing->manifest, writing->arena);
+    TRY_ALLOC(writing->items, writing->arena, BATCH_DOCUMENTS, error);
+    TRY_ALLOC(writing->escaped, writing->arena, STRING_BYTES_MAX, error);
+    TRY_ALLOC(writing->finishers, writing->arena, threads, error);
+    for (size_t i = 0; i < threads; i++) {
+        struct finisher *finisher = &writing->finishers[i];
+        words_open(&finisher->words, WORDS_EXACT);
+        personal_findings_create(&finisher->findings);
+        for (int b = 0; b < 2; b++)
+            buffer_create(&finisher->buffers[b], TEXT_BYTES_MAX);
+        TRY(arena_create(&finisher->arena, 0, error));
+    }
+    TRY(arena_create(&writing->batch_arena, 0, error));
+    TRY(corpus_roots_create(&writing->roots, &roots, error));
+    writing->policy = personal_policy_corpus();
+    writing->masks = strcmp(job->settings.personal, "none") != 0;
+    return writing->masks
+               ? personal_policy_change(&writing->policy, view_of(job->settings.personal), error)
+               : OK;
+}
+
+static void destroy(struct writing *writing)
+{
+    for (int i = 0; writing->finishers && i < thread_pool_count(writing->pool); i++) {
+        struct finisher *finisher = &writing->finishers[i];
+        words_close(&finisher->words);
+        personal_findings_destroy(&finisher->findings);
+        for (int b = 0; b < 2; b++)
+            buffer_destroy(&finisher->buffers[b]);
+        arena_destroy(finisher->arena);
+    }
+    struct file_writer *const files[] = {&writing->texts, &writing->documents, &writing->decisions};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i]->pending)
+            file_writer_abort(files[i]);
+    if (writing->signals.file.pending)
+        signals_writer_abort(&writing->signals);
+    corpus_roots_destroy(writing->roots);
+    buffer_destroy(&writing->line);
+    buffer_destroy(&writing->record);
+    arena_destroy(writing->batch_arena);
+    arena_destroy(writing->arena);
 }
 
 /* An older corpus changes places with the new one in one step; anything else that stands there is
@@ -254,21 +539,19 @@ static status put_in_place(const char *part, const char *out, struct error *erro
     return path_remove_tree(part, error);
 }
 
-status store_write(const struct gathering *gathering, const struct corpus_counts *counts,
-                   const char *out, struct error *error)
+status store_write(const struct store_job *job, struct error *error)
 {
+    ASSERT(job && error);
     char part[PATH_BYTES];
-    size_t len = strlen(out);
-    while (len > 1 && out[len - 1] == '/')
-        len--;
-    if (snprintf(part, sizeof part, "%.*s.tmp-%d", (int)len, out, (int)getpid()) >=
-        (int)sizeof part)
-        return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", out, PATH_BYTES);
+    struct writing writing = {.job = job, .pool = job->job->pool};
+    TRY(path_join(part, sizeof part, job->spool->folder, "corpus", error));
     TRY(path_remove_tree(part, error));
-    status result = write_folder(gathering, counts, part, error);
+    TRY(arena_create(&writing.arena, 0, error));
+    status result = create(&writing, error);
     if (result == OK)
-        result = put_in_place(part, out, error);
-    if (result != OK)
-        (void)!path_remove_tree(part, &(struct error){0});
+        result = write_folder(&writing, part, error);
+    destroy(&writing);
+    if (result == OK && job->counts->documents)
+        result = put_in_place(part, job->job->out, error);
     return result;
 }

@@ -58,7 +58,7 @@ status document_leaf(struct sha256 *out, const struct document *document, struct
 enum {
     BATCH_BYTES = 32 << 20,
     BATCH_DOCUMENTS = 4096,
-    MARK_BYTES = 256 << 20, /* of input between marks */
+    MARK_BYTES = 64 << 20, /* of input between marks */
     MARK_S = 5
 };
 static const size_t BATCH_BYTES_MAX = (size_t)BATCH_BYTES + 2 * (size_t)DOCUMENT_BYTES_MAX;
@@ -152,7 +152,8 @@ static status end_file(void *context, size_t file, bool was_read, struct error *
     building->done_bytes += (double)building->files.list[file].size;
     if (job->progress)
         job->progress(job->context, "reading", building->done_bytes, (double)building->files.bytes);
-    if (building->done_bytes - building->marked_bytes < MARK_BYTES &&
+    double mark_bytes = job->mark_bytes > 0 ? job->mark_bytes : MARK_BYTES;
+    if (building->done_bytes - building->marked_bytes < mark_bytes &&
         time_monotonic_s() - building->marked_s < MARK_S)
         return OK;
     return mark(building, error);

@@ -72,6 +72,7 @@ struct corpus_job {
     struct thread_pool *pool;
     corpus_progress *progress; /* may be NULL */
     void *context;
+    double mark_bytes; /* of input, after which what was read outlasts a kill; 0: 64 MB */
 };
 
 /* Reads all inputs (corpus/reader.h), cleans and judges each document, then compares them all and
@@ -156,7 +157,7 @@ MUST_USE status encoding_undouble(struct buffer *out, enum double_encoding *resu
 
 struct record {
     struct view text;
-    const char *id, *source, *license;
+    const char *id, *source, *license, *url, *title;
 }; /* NULL: not said */
 /* One line into a record in the arena; false with a reason (a static text) when it is none. */
 bool record_parse(struct record *out, const char **reason, struct view line, const char *text_field,

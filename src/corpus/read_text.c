@@ -33,6 +33,8 @@ static status read_record(struct reading *reading, const struct item *item, stru
     found.decoded = true;
     found.source = view_or_empty(record.source);
     found.license = view_or_empty(record.license);
+    found.url = view_or_empty(record.url);
+    found.title = view_or_empty(record.title);
     const char *hash = memrchr(item->id.data, '#', item->id.len);
     if (record.id && hash) /* the line's own name instead of its number */
         TRY(view_format(&found.id, reading->arena, error, "%.*s#%s", (int)(hash - item->id.data),

@@ -36,7 +36,9 @@ static bool fill(struct record *out, const char **reason, const cJSON *json, con
     *reason = "no memory";
     if (!copy || !copy_member(&record.id, json, "id", arena) ||
         !copy_member(&record.source, json, "source", arena) ||
-        !copy_member(&record.license, json, "license", arena))
+        !copy_member(&record.license, json, "license", arena) ||
+        !copy_member(&record.url, json, "url", arena) ||
+        !copy_member(&record.title, json, "title", arena))
         return false;
     *out = record;
     return true;

@@ -48,7 +48,7 @@ static status strip(struct buffer *out, struct view text, struct error *error)
 
 enum { LANGUAGE_SAMPLE_BYTES = 64 << 10 };
 
-static enum corpus_language language_of(struct view text)
+static const char *language_of(struct view text)
 {
     size_t cyrillic = 0, latin = 0, other = 0;
     size_t end = text.len < LANGUAGE_SAMPLE_BYTES ? text.len : LANGUAGE_SAMPLE_BYTES;
@@ -62,11 +62,11 @@ static enum corpus_language language_of(struct view text)
     }
     size_t letters = cyrillic + latin + other;
     if (letters == 0 || other * 2 > letters)
-        return CORPUS_OTHER;
+        return "other";
     /* Russian technical prose is full of Latin names, English prose holds no Cyrillic */
     if (cyrillic * 10 >= letters * 3)
-        return CORPUS_RU;
-    return latin * 10 >= letters * 9 ? CORPUS_EN : CORPUS_OTHER;
+        return "ru";
+    return latin * 10 >= letters * 9 ? "en" : "other";
 }
 
 /* ---- one candidate ---- */
@@ -82,6 +82,8 @@ static status measure(struct candidate *candidate, struct view text, int64_t min
 {
     text = view_trim(text);
     if (text.len < (size_t)minimum_bytes) {
+        candidate->text.len = text.len;
+        candidate->hash = sha256_of(text.data, text.len);
         candidate->dropped = "is shorter than the minimum";
         return OK;
     }

@@ -15,13 +15,6 @@ struct corpus_settings corpus_settings_default(void)
                                     .minimum_bytes = 64};
 }
 
-const char *corpus_language_name(enum corpus_language language)
-{
-    static const char *const names[] = {"other", "ru", "en"};
-    ASSERT(language < sizeof names / sizeof *names);
-    return names[language];
-}
-
 status document_leaf(struct sha256 *out, const struct document *document, struct error *error)
 {
     struct sha256_state state;
@@ -104,10 +97,13 @@ static status decide_all(struct gathering *gathering, struct corpus_counts *coun
     for (size_t i = 0; i < kept; i++) {
         if (unique && sha256_equal(&sorted[i]->hash, &sorted[unique - 1]->hash)) {
             sorted[i]->dropped = "is a duplicate";
+            sorted[i]->equal = sorted[unique - 1];
+            sorted[unique - 1]->cluster++;
             counts->duplicates++;
             continue;
         }
         sorted[unique++] = sorted[i];
+        sorted[i]->cluster = 1;
         counts->bytes += sorted[i]->text.len;
     }
     counts->documents = unique;

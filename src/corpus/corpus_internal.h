@@ -16,7 +16,9 @@ struct candidate {
     /* filled by cleaning */
     struct view text;
     struct sha256 hash, leaf;
-    enum corpus_language language;
+    uint64_t cluster;              /* equal texts; 0 or 1: it is alone */
+    const struct candidate *equal; /* the one that stays */
+    const char *language;
     const char *dropped; /* reason, a static text; NULL: kept */
     bool held_out;
     /* filled by judging */
@@ -64,9 +66,9 @@ MUST_USE status judge_write(const struct gathering *gathering, const char *folde
                             struct error *error);
 
 #define TEXTS_MAGIC "rodnik texts 1\n"
-enum { TEXTS_HEADER_BYTES = 24, MANIFEST_FORMAT = 1 };
+enum { TEXTS_HEADER_BYTES = 24 };
 struct store_paths {
-    char texts[PATH_BYTES], documents[PATH_BYTES], manifest[PATH_BYTES];
+    char texts[PATH_BYTES], documents[PATH_BYTES], decisions[PATH_BYTES], manifest[PATH_BYTES];
 };
 MUST_USE status store_paths_of(struct store_paths *out, const char *folder, struct error *error);
 

@@ -7,7 +7,7 @@
 
 enum { KEY_WORDS = SHA256_BYTES / 8, HELD = 2048 };
 
-static const char SALT_DOMAIN[] = "rodnik corpus salt", KEY_DOMAIN[] = "rodnik key";
+static const char KEY_DOMAIN[] = "rodnik key";
 
 struct sha256 corpus_root_of(const struct sha256 *documents, const struct sha256 *keys,
                              const struct sha256 *salt)
@@ -29,6 +29,12 @@ struct sha256 corpus_key(const struct sha256 *salt, const struct sha256 *read)
     memcpy(bytes + DOMAIN_BYTES, salt->byte, SHA256_BYTES);
     memcpy(bytes + DOMAIN_BYTES + SHA256_BYTES, read->byte, SHA256_BYTES);
     return sha256_of(bytes, sizeof bytes);
+}
+
+status corpus_key_leaf(struct sha256 *out, const struct sha256 *key, struct error *error)
+{
+    const struct view bytes = {(const char *)key->byte, SHA256_BYTES};
+    return merkle_leaf(out, &bytes, 1, error);
 }
 
 int sha256_compare(const struct sha256 *a, const struct sha256 *b)
@@ -59,7 +65,7 @@ static status create_in(struct corpus_roots_maker *maker, struct error *error)
     TRY(file_scratch_open(&maker->reads, maker->settings.folder, error));
     TRY(sha256_begin(&maker->salt, error));
     maker->salted = true;
-    sha256_add(&maker->salt, SALT_DOMAIN, sizeof SALT_DOMAIN - 1);
+    sha256_add(&maker->salt, CORPUS_SALT_DOMAIN, sizeof CORPUS_SALT_DOMAIN - 1);
     return OK;
 }
 
@@ -164,8 +170,7 @@ static status add_sorted(struct merkle_stream *tree, struct external_sort *keys,
         if (tree->count && sha256_equal(&key, &last))
             continue;
         last = key;
-        const struct view bytes = {(const char *)key.byte, SHA256_BYTES};
-        TRY(merkle_leaf(&leaf, &bytes, 1, error));
+        TRY(corpus_key_leaf(&leaf, &key, error));
         merkle_stream_add(tree, &leaf);
     }
 }

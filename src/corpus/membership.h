@@ -27,10 +27,14 @@ struct corpus_roots {
     uint64_t document_count, key_count;
 };
 
+#define CORPUS_SALT_DOMAIN "rodnik corpus salt"
+
 /* The root of the three hashes. */
 struct sha256 corpus_root_of(const struct sha256 *documents, const struct sha256 *keys,
                              const struct sha256 *salt);
 struct sha256 corpus_key(const struct sha256 *salt, const struct sha256 *read);
+/* The leaf of a key in the tree of keys. */
+MUST_USE status corpus_key_leaf(struct sha256 *out, const struct sha256 *key, struct error *error);
 /* Below zero, zero or above it, as memcmp. */
 int sha256_compare(const struct sha256 *a, const struct sha256 *b);
 

@@ -1,7 +1,6 @@
 /* The corpus folder is written as a whole, beside its place. */
 #include "corpus/corpus.h"
 
-#include <cjson/cJSON.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +8,10 @@
 #include <unistd.h>
 
 #include "corpus/corpus_internal.h"
-#include "proof/merkle.h"
+#include "corpus/manifest.h"
+#include "corpus/store_lines.h"
+#include "corpus/tallies.h"
 
-enum { SITE_BYTES = 300 };
 static const size_t DOCUMENTS_FILE_BYTES_MAX = (size_t)64 << 30;
 
 static bool is_kept(const struct candidate *candidate)
@@ -37,34 +37,21 @@ static status write_texts(const struct gathering *gathering, const char *path, u
     return result;
 }
 
-static status write_document(struct buffer *out, const struct candidate *candidate, uint64_t offset,
-                             struct error *error)
+static struct document document_of(const struct candidate *candidate)
 {
-    char hash[SHA256_HEX_BYTES], leaf[SHA256_HEX_BYTES];
-    sha256_hex(hash, &candidate->hash);
-    sha256_hex(leaf, &candidate->leaf);
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "id", candidate->id);
-    cJSON_AddNumberToObject(json, "offset", (double)offset);
-    cJSON_AddNumberToObject(json, "length", (double)candidate->text.len);
-    cJSON_AddStringToObject(json, "sha256", hash);
-    cJSON_AddStringToObject(json, "leaf", leaf);
-    cJSON_AddStringToObject(json, "source", candidate->source);
-    cJSON_AddStringToObject(json, "license", candidate->license);
-    cJSON_AddStringToObject(json, "language", corpus_language_name(candidate->language));
-    const char *const names[] = {"kind", "url", "title"};
-    const char *const values[] = {candidate->kind, candidate->url, candidate->title};
-    for (size_t i = 0; i < 3; i++)
-        if (values[i])
-            cJSON_AddStringToObject(json, names[i], values[i]);
-    cJSON_AddBoolToObject(json, "held_out", candidate->held_out);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(error, ERR_MEMORY, "no memory for the list of documents");
-    status result = buffer_format(out, error, "%s\n", text);
-    cJSON_free(text);
-    return result;
+    return (struct document){.text = candidate->text,
+                             .id = candidate->id,
+                             .source = candidate->source,
+                             .license = candidate->license,
+                             .language = candidate->language,
+                             .kind = candidate->kind,
+                             .url = candidate->url,
+                             .title = candidate->title,
+                             .hash = candidate->hash,
+                             .leaf = candidate->leaf,
+                             .read = candidate->hash,
+                             .cluster = candidate->cluster,
+                             .held_out = candidate->held_out};
 }
 
 static status write_documents(const struct gathering *gathering, const char *path,
@@ -78,7 +65,8 @@ static status write_documents(const struct gathering *gathering, const char *pat
         const struct candidate *candidate = &gathering->list[i];
         if (!is_kept(candidate))
             continue;
-        result = write_document(&lines, candidate, offset, error);
+        const struct document document = document_of(candidate);
+        result = document_line_write(&lines, &document, offset, error);
         offset += candidate->text.len;
     }
     if (result == OK)
@@ -87,67 +75,67 @@ static status write_documents(const struct gathering *gathering, const char *pat
     return result;
 }
 
+/* ---- what was not kept ---- */
+
+/* NULL: it could not be read, which is a refusal. */
+static const char *reason_of(const struct candidate *candidate)
+{
+    return candidate->filtered                                              ? "filtered"
+           : candidate->equal                                               ? "duplicate"
+           : strcmp(candidate->dropped, "is shorter than the minimum") == 0 ? "short"
+                                                                            : NULL;
+}
+
+static struct decision decision_of(const struct candidate *candidate)
+{
+    const struct candidate *equal = candidate->equal;
+    return (struct decision){.id = candidate->id,
+                             .source = candidate->source,
+                             .license = candidate->license,
+                             .language = candidate->language ? candidate->language : "other",
+                             .reason = reason_of(candidate),
+                             .detail = candidate->filtered ? candidate->dropped : NULL,
+                             .of = equal ? equal->id : NULL,
+                             .read = candidate->hash,
+                             .bytes = candidate->text.len,
+                             .cluster = equal ? equal->cluster : 1};
+}
+
+static status write_decisions(const struct gathering *gathering, const char *path,
+                              struct error *error)
+{
+    struct buffer lines;
+    buffer_create(&lines, DOCUMENTS_FILE_BYTES_MAX);
+    status result = OK;
+    for (size_t i = 0; i < gathering->count && result == OK; i++) {
+        const struct candidate *candidate = &gathering->list[i];
+        if (is_kept(candidate) || !reason_of(candidate))
+            continue;
+        const struct decision decision = decision_of(candidate);
+        result = decision_write(&lines, &decision, error);
+    }
+    if (result == OK)
+        result = file_write_atomic(path, lines.len ? lines.data : "", lines.len, error);
+    buffer_destroy(&lines);
+    return result;
+}
+
 /* ---- the manifest ---- */
 
-static cJSON *tally_of(cJSON *tallies, const char *name)
+static void add_left_out(cJSON *json, const struct gathering *gathering)
 {
-    cJSON *tally = cJSON_GetObjectItemCaseSensitive(tallies, name);
-    if (tally)
-        return tally;
-    tally = cJSON_AddObjectToObject(tallies, name);
-    cJSON_AddNumberToObject(tally, "documents", 0);
-    cJSON_AddNumberToObject(tally, "bytes", 0);
-    return tally;
-}
-
-static void count_in(cJSON *tallies, const char *name, const struct candidate *candidate)
-{
-    cJSON *tally = tally_of(tallies, name);
-    cJSON *documents = cJSON_GetObjectItemCaseSensitive(tally, "documents");
-    cJSON *bytes = cJSON_GetObjectItemCaseSensitive(tally, "bytes");
-    if (documents)
-        cJSON_SetNumberValue(documents, documents->valuedouble + 1);
-    if (bytes)
-        cJSON_SetNumberValue(bytes, bytes->valuedouble + (double)candidate->text.len);
-}
-
-/* Pages are counted by site: their addresses differ all. */
-static const char *site_of(char site[SITE_BYTES], const char *source)
-{
-    const char *host = strstr(source, "://");
-    if (!host)
-        return source;
-    size_t len = (size_t)(host - source) + 3;
-    len += strcspn(source + len, "/?#");
-    snprintf(site, SITE_BYTES, "%.*s", (int)len, source);
-    return site;
-}
-
-static void add_tallies(cJSON *json, const struct gathering *gathering)
-{
-    char site[SITE_BYTES];
-    cJSON *sources = cJSON_AddObjectToObject(json, "sources");
-    cJSON *licenses = cJSON_AddObjectToObject(json, "licenses");
-    cJSON *languages = cJSON_AddObjectToObject(json, "languages");
+    cJSON *left_out = cJSON_AddObjectToObject(json, "left_out"), *filtered = NULL;
+    if (gathering->settings->profile)
+        filtered = cJSON_AddObjectToObject(json, "filtered");
     for (size_t i = 0; i < gathering->count; i++) {
         const struct candidate *candidate = &gathering->list[i];
-        if (!is_kept(candidate))
+        if (is_kept(candidate) || !reason_of(candidate))
             continue;
-        count_in(sources, site_of(site, candidate->source), candidate);
-        count_in(licenses, candidate->license, candidate);
-        count_in(languages, corpus_language_name(candidate->language), candidate);
+        tally_count(left_out, reason_of(candidate), 1, (double)candidate->text.len);
+        if (candidate->filtered)
+            tally_count(filtered, candidate->dropped, 1, (double)candidate->text.len);
     }
-}
-
-static void add_left_out(cJSON *json, const struct gathering *gathering,
-                         const struct corpus_counts *counts)
-{
-    cJSON *left_out = cJSON_AddObjectToObject(json, "left_out");
-    cJSON_AddNumberToObject(left_out, "duplicates", (double)counts->duplicates);
-    cJSON_AddNumberToObject(left_out, "short", (double)counts->short_documents);
-    cJSON_AddNumberToObject(left_out, "refused", (double)counts->refused);
-    if (gathering->settings->profile)
-        cJSON_AddNumberToObject(left_out, "filtered", (double)counts->filtered);
+    cJSON_AddNumberToObject(json, "refused_count", (double)gathering->refused_count);
     cJSON *refused = cJSON_AddArrayToObject(json, "refused");
     for (size_t i = 0; i < gathering->refused_count && i < REFUSALS_LISTED_MAX; i++) {
         cJSON *entry = cJSON_CreateObject();
@@ -157,70 +145,71 @@ static void add_left_out(cJSON *json, const struct gathering *gathering,
     }
 }
 
-/* What the profile dropped, by the first rule that was broken. */
-static void add_filtered(cJSON *json, const struct gathering *gathering)
+static status roots_of(struct corpus_roots *out, const struct gathering *gathering,
+                       const char *folder, struct error *error)
 {
-    if (!gathering->settings->profile)
-        return;
-    cJSON *filtered = cJSON_AddObjectToObject(json, "filtered");
-    for (size_t i = 0; i < gathering->count; i++)
-        if (gathering->list[i].filtered)
-            count_in(filtered, gathering->list[i].dropped, &gathering->list[i]);
-}
-
-static void add_hash(cJSON *json, const char *name, const struct sha256 *hash)
-{
-    char hex[SHA256_HEX_BYTES];
-    sha256_hex(hex, hash);
-    cJSON_AddStringToObject(json, name, hex);
-}
-
-static status root_of(struct sha256 *out, const struct gathering *gathering, struct error *error)
-{
-    struct arena *arena = NULL;
-    TRY(arena_create(&arena, 0, error));
-    struct sha256 *leaves = arena_alloc(arena, gathering->count + 1, sizeof *leaves, error);
-    size_t count = 0;
-    for (size_t i = 0; leaves && i < gathering->count; i++)
-        if (is_kept(&gathering->list[i]))
-            leaves[count++] = gathering->list[i].leaf;
-    status result = leaves ? merkle_root(out, leaves, count, error) : error->code;
-    arena_destroy(arena);
+    enum { SORT_BYTES = 64 << 20 };
+    struct corpus_roots_maker *maker;
+    const struct corpus_roots_settings settings = {SORT_BYTES, folder, NULL};
+    TRY(corpus_roots_create(&maker, &settings, error));
+    status result = OK;
+    for (size_t i = 0; i < gathering->count && result == OK; i++) {
+        const struct candidate *candidate = &gathering->list[i];
+        const struct document_hashes hashes = {candidate->leaf, candidate->hash, candidate->hash};
+        if (is_kept(candidate))
+            result = corpus_roots_add(maker, &hashes, error);
+    }
+    if (result == OK)
+        result = corpus_roots_finish(out, maker, error);
+    corpus_roots_destroy(maker);
     return result;
 }
 
-static status write_manifest(const struct gathering *gathering, const struct corpus_counts *counts,
-                             const struct store_paths *paths, struct error *error)
+static void add_settings(cJSON *json, const struct corpus_settings *from)
 {
-    struct sha256 root, texts, documents;
-    TRY(root_of(&root, gathering, error));
-    TRY(sha256_of_file(&texts, paths->texts, error));
-    TRY(sha256_of_file(&documents, paths->documents, error));
-    cJSON *json = cJSON_CreateObject();
+    cJSON *settings = cJSON_AddObjectToObject(json, "settings");
+    cJSON_AddStringToObject(settings, "text_field", from->text_field);
+    cJSON_AddNumberToObject(settings, "held_out_share", from->held_out);
+    cJSON_AddNumberToObject(settings, "minimum_bytes", (double)from->minimum_bytes);
+    if (from->profile)
+        cJSON_AddStringToObject(settings, "profile", from->profile);
+}
+
+static status fill_manifest(cJSON *json, const struct gathering *gathering,
+                            const struct corpus_counts *counts, const char *folder,
+                            struct error *error)
+{
+    struct corpus_roots roots;
+    TRY(roots_of(&roots, gathering, folder, error));
     cJSON_AddNumberToObject(json, "format", MANIFEST_FORMAT);
-    add_hash(json, "root", &root);
-    add_hash(json, "texts_sha256", &texts);
-    add_hash(json, "documents_sha256", &documents);
-    cJSON_AddNumberToObject(json, "documents", (double)counts->documents);
+    manifest_put_roots(json, &roots);
+    TRY(manifest_put_file(json, folder, "texts.bin", error));
+    TRY(manifest_put_file(json, folder, "documents.jsonl", error));
+    TRY(manifest_put_file(json, folder, "decisions.jsonl", error));
+    if (gathering->settings->profile)
+        TRY(manifest_put_file(json, folder, "signals.bin", error));
     cJSON_AddNumberToObject(json, "bytes", (double)counts->bytes);
     cJSON_AddNumberToObject(json, "held_out_documents", (double)counts->held_out);
     cJSON_AddNumberToObject(json, "held_out_bytes", (double)counts->held_out_bytes);
     cJSON_AddNumberToObject(json, "files_read", (double)counts->files);
-    cJSON *settings = cJSON_AddObjectToObject(json, "settings");
-    cJSON_AddStringToObject(settings, "text_field", gathering->settings->text_field);
-    cJSON_AddNumberToObject(settings, "held_out_share", gathering->settings->held_out);
-    cJSON_AddNumberToObject(settings, "minimum_bytes", (double)gathering->settings->minimum_bytes);
-    if (gathering->settings->profile)
-        cJSON_AddStringToObject(settings, "profile", gathering->settings->profile);
-    add_tallies(json, gathering);
-    add_left_out(json, gathering, counts);
-    add_filtered(json, gathering);
-    char *text = cJSON_Print(json);
+    add_settings(json, gathering->settings);
+    for (size_t i = 0; i < gathering->count; i++)
+        if (is_kept(&gathering->list[i])) {
+            const struct document document = document_of(&gathering->list[i]);
+            tallies_count(json, &document, 1);
+        }
+    add_left_out(json, gathering);
+    return OK;
+}
+
+static status write_manifest(const struct gathering *gathering, const struct corpus_counts *counts,
+                             const char *folder, const char *path, struct error *error)
+{
+    cJSON *json = cJSON_CreateObject();
+    status result = fill_manifest(json, gathering, counts, folder, error);
+    if (result == OK)
+        result = manifest_write(json, path, error);
     cJSON_Delete(json);
-    if (!text)
-        return fail(error, ERR_MEMORY, "%s: no memory for its text", paths->manifest);
-    status result = file_write_atomic(paths->manifest, text, strlen(text), error);
-    cJSON_free(text);
     return result;
 }
 
@@ -233,7 +222,8 @@ static status write_folder(const struct gathering *gathering, const struct corpu
     TRY(write_texts(gathering, paths.texts, counts->bytes, error));
     TRY(write_documents(gathering, paths.documents, error));
     TRY(judge_write(gathering, folder, error));
-    return write_manifest(gathering, counts, &paths, error);
+    TRY(write_decisions(gathering, paths.decisions, error));
+    return write_manifest(gathering, counts, folder, paths.manifest, error);
 }
 
 /* An older corpus changes places with the new one in one step; anything else that stands there is

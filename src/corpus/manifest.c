@@ -78,7 +78,7 @@ static status check_contents(const cJSON *json, const char *path, struct error *
                     format, MANIFEST_FORMAT);
     if (!roots_of(&roots, json))
         return fail(error, ERR_FORMAT, "%s: lacks a root or a count", path);
-    struct sha256 root = corpus_root_of(&roots.documents, &roots.keys, &roots.salt);
+    struct sha256 root = corpus_root_of(&roots);
     if (!sha256_equal(&root, &roots.root))
         return fail(error, ERR_FORMAT, "%s: its root is not that of its parts", path);
     return OK;

@@ -9,14 +9,17 @@ enum { KEY_WORDS = SHA256_BYTES / 8, HELD = 2048 };
 
 static const char KEY_DOMAIN[] = "rodnik key";
 
-struct sha256 corpus_root_of(const struct sha256 *documents, const struct sha256 *keys,
-                             const struct sha256 *salt)
+struct sha256 corpus_root_of(const struct corpus_roots *roots)
 {
-    ASSERT(documents && keys && salt);
-    uint8_t bytes[1 + 3 * SHA256_BYTES] = {2};
-    memcpy(bytes + 1, documents->byte, SHA256_BYTES);
-    memcpy(bytes + 1 + SHA256_BYTES, keys->byte, SHA256_BYTES);
-    memcpy(bytes + 1 + 2 * SHA256_BYTES, salt->byte, SHA256_BYTES);
+    ASSERT(roots);
+    uint8_t bytes[1 + 3 * SHA256_BYTES + 16] = {2}, *at = bytes + 1;
+    const struct sha256 *const hashes[] = {&roots->documents, &roots->keys, &roots->salt};
+    const uint64_t counts[] = {roots->document_count, roots->key_count};
+    for (size_t i = 0; i < 3; i++, at += SHA256_BYTES)
+        memcpy(at, hashes[i]->byte, SHA256_BYTES);
+    for (size_t i = 0; i < 2; i++)
+        for (int shift = 0; shift < 64; shift += 8)
+            *at++ = (uint8_t)(counts[i] >> shift);
     return sha256_of(bytes, sizeof bytes);
 }
 
@@ -188,7 +191,7 @@ status corpus_roots_finish(struct corpus_roots *out, struct corpus_roots_maker *
     roots.document_count = maker->documents.count;
     roots.keys = merkle_stream_root(&tree);
     roots.key_count = tree.count;
-    roots.root = corpus_root_of(&roots.documents, &roots.keys, &roots.salt);
+    roots.root = corpus_root_of(&roots);
     *out = roots;
     return OK;
 }

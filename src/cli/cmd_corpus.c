@@ -253,7 +253,9 @@ int command_corpus(int argc, char **argv)
                     {"show", show},
                     {"signals", command_corpus_signals},
                     {"decide", command_corpus_decide},
-                    {"language", command_corpus_language}};
+                    {"language", command_corpus_language},
+                    {"prove", command_corpus_prove},
+                    {"check-proof", command_corpus_check_proof}};
     const char *verb = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(verb, commands[i].verb) == 0) {
@@ -267,7 +269,9 @@ int command_corpus(int argc, char **argv)
                                     "       rodnik corpus show DIR\n"
                                     "       rodnik corpus signals DIR\n"
                                     "       rodnik corpus decide DIR --profile NAME|FILE\n"
-                                    "       rodnik corpus language train|test|tell ...\n\n"
+                                    "       rodnik corpus language train|test|tell ...\n"
+                                    "       rodnik corpus prove DIR --document FILE|ID|-\n"
+                                    "       rodnik corpus check-proof PROOF [--document FILE]\n\n"
                                     "rodnik corpus build --help tells more.\nexample:\n"
                                     "  rodnik corpus build --out out/corpus texts/\n");
     return help ? 0 : 2;

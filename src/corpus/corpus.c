@@ -29,13 +29,6 @@ const char *corpus_left_name(enum corpus_left left)
     return names[left];
 }
 
-const char *corpus_language_name(enum corpus_language language)
-{
-    static const char *const names[] = {"other", "ru", "en"};
-    ASSERT(language < sizeof names / sizeof *names);
-    return names[language];
-}
-
 status document_leaf(struct sha256 *out, const struct document *document, struct error *error)
 {
     struct sha256_state state;

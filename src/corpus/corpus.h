@@ -1,12 +1,6 @@
 /* The corpus: files become clean documents with a source, a licence, a language and a hash, in a
- * folder that proves what is in it.
- *
- * A corpus folder holds
- *   texts.bin        16 bytes of magic, u64 length, then all texts one after the other (UTF-8, NFC)
- *   documents.jsonl  a line a document: id, offset, length, sha256, leaf, source, license,
- * language, held_out
- *   manifest.json    settings, counts by source, licence and language, what was left out and why,
- * hashes, Merkle root
+ * folder that proves what is in it (docs/formats.md): texts.bin, documents.jsonl, decisions.jsonl
+ * and manifest.json.
  * The same inputs give the same bytes, whatever their order on the command line and however many
  * threads work.
  * Not for tokens (train/).  A corpus lives in the arena it was opened in; reading is thread-safe.
@@ -90,30 +84,44 @@ const char *corpus_sandbox_notice(void);
 
 /* ---- reading ---- */
 
-enum corpus_language { CORPUS_OTHER, CORPUS_RU, CORPUS_EN };
-const char *corpus_language_name(enum corpus_language language); /* other, ru, en */
+struct corpus_roots; /* corpus/membership.h */
 
 struct document {
     struct view text;
     const char *id, *source, *license;
-    enum corpus_language language;
-    struct sha256 hash; /* of the text */
-    struct sha256 leaf; /* in the Merkle tree */
+    const char *language;           /* a label such as ru, or other */
+    const char *kind, *url, *title; /* NULL: not said */
+    struct sha256 hash;             /* of the text */
+    struct sha256 leaf;             /* in the Merkle tree */
+    struct sha256 read;             /* of the clean text as it was read */
+    uint64_t cluster;               /* documents in its cluster of duplicates; 1: in none */
+    uint64_t lines_lost, masked;    /* between reading and storing */
     bool held_out;
 };
 
 struct corpus;
-/* Maps the folder and checks its form: magic, lengths, every line. */
+/* Maps the folder and checks its form: the manifest, lengths of files, every line.  What was cut
+ * off or changed, or has another format, is ERR_FORMAT. */
 MUST_USE status corpus_open(struct corpus **out, const char *folder, struct arena *arena,
                             struct error *error);
 void corpus_close(struct corpus *corpus);
-/* Checks every text's hash, every leaf and the root. */
+/* Checks every text's hash, every leaf, the roots, and the hash of every other file. */
 MUST_USE status corpus_verify(const struct corpus *corpus, struct thread_pool *pool,
                               struct error *error);
 size_t corpus_count(const struct corpus *corpus);
 /* index < corpus_count; documents stand in the order of their ids. */
 const struct document *corpus_document(const struct corpus *corpus, size_t index);
 struct sha256 corpus_root(const struct corpus *corpus);
+const struct corpus_roots *corpus_all_roots(const struct corpus *corpus);
+/* The keys of its texts (corpus/membership.h), ascending, equal ones once. */
+MUST_USE status corpus_keys(struct sha256 **out, size_t *count, const struct corpus *corpus,
+                            struct arena *arena, struct error *error);
+
+/* The lines of another file of the folder, such as decisions.jsonl: each is given to `line`
+ * (number from 1).  A file that the manifest does not name has none; a cut one is ERR_FORMAT. */
+typedef status corpus_line(void *context, struct view line, size_t number, struct error *error);
+MUST_USE status corpus_lines(const struct corpus *corpus, const char *name, corpus_line *line,
+                             void *context, struct error *error);
 
 /* ---- encodings ---- */
 

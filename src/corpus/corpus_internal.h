@@ -169,9 +169,9 @@ MUST_USE status comparison_write_evidence(struct comparison *comparison, const c
 /* ---- the folder ---- */
 
 #define TEXTS_MAGIC "rodnik texts 1\n"
-enum { TEXTS_HEADER_BYTES = 24, MANIFEST_FORMAT = 2 };
+enum { TEXTS_HEADER_BYTES = 24 };
 struct store_paths {
-    char texts[PATH_BYTES], documents[PATH_BYTES], manifest[PATH_BYTES];
+    char texts[PATH_BYTES], documents[PATH_BYTES], decisions[PATH_BYTES], manifest[PATH_BYTES];
 };
 MUST_USE status store_paths_of(struct store_paths *out, const char *folder, struct error *error);
 

@@ -1,247 +1,237 @@
 #include "corpus/manifest.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { SITE_BYTES = 300, REFUSALS_BYTES_MAX = 64 << 20 };
+#include "base/file.h"
 
-/* ---- counting ---- */
+#define CHECK_MARK ",\"check\":\""
+/* Behind the hash: a quotation mark, a brace and white space. */
+enum { CHECK_BYTES = sizeof CHECK_MARK - 1 + SHA256_HEX_BYTES - 1, END_BYTES_MAX = 8 };
 
-void manifest_create(struct manifest *out, struct arena *arena)
+double manifest_number(const cJSON *json, const char *name)
 {
-    ASSERT(out && arena);
-    *out = (struct manifest){0};
-    struct tally *const tallies[] = {&out->sources, &out->licenses, &out->languages,
-                                     &out->kinds,   &out->filtered, &out->left};
-    for (size_t i = 0; i < sizeof tallies / sizeof *tallies; i++)
-        tallies[i]->arena = arena;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
-static size_t bin_of(uint64_t bytes)
+const char *manifest_text(const cJSON *json, const char *name)
 {
-    size_t bin = 0;
-    while (bytes >>= 1)
-        bin++;
-    return bin < HISTOGRAM_BINS ? bin : HISTOGRAM_BINS - 1;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsString(item) ? item->valuestring : "";
 }
 
-/* Pages are counted by site: their addresses differ all. */
-static const char *site_of(char site[SITE_BYTES], const char *source)
+/* ---- reading: its own hash comes first, so that only a forger meets the later refusals ---- */
+
+static status check_itself(struct view text, const char *path, struct error *error)
 {
-    const char *host = strstr(source, "://");
-    if (!host)
-        return source;
-    size_t len = (size_t)(host - source) + 3;
-    len += strcspn(source + len, "/?#");
-    snprintf(site, SITE_BYTES, "%.*s", (int)len, source);
-    return site;
+    struct sha256 stated, found;
+    char hex[SHA256_HEX_BYTES] = {0};
+    text = view_trim(text);
+    size_t at = text.len > CHECK_BYTES ? text.len - CHECK_BYTES : 0;
+    size_t first = at > END_BYTES_MAX ? at - END_BYTES_MAX : 0;
+    while (at > first && memcmp(text.data + at, CHECK_MARK, sizeof CHECK_MARK - 1) != 0)
+        at--;
+    if (at == first)
+        return fail(error, ERR_FORMAT,
+                    "%s: is no manifest of this program or is cut off (%zu bytes, without the hash "
+                    "over itself at the end)",
+                    path, text.len);
+    memcpy(hex, text.data + at + sizeof CHECK_MARK - 1, sizeof hex - 1);
+    found = sha256_of(text.data, at);
+    if (!sha256_parse(&stated, hex) || !sha256_equal(&stated, &found))
+        return fail(error, ERR_FORMAT,
+                    "%s: was changed, it has another hash than the one it states", path);
+    return OK;
 }
 
-status manifest_count(struct manifest *manifest, const struct spool_record *record,
-                      const char *language, uint64_t bytes, struct error *error)
+static bool hash_member(struct sha256 *out, const cJSON *json, const char *name)
 {
-    ASSERT(manifest && record && language && error);
-    char site[SITE_BYTES];
-    manifest->kept_bytes[bin_of(bytes)]++;
-    TRY(tally_add(&manifest->sources, site_of(site, record->source.data), bytes, error));
-    TRY(tally_add(&manifest->licenses, record->license.data, bytes, error));
-    TRY(tally_add(&manifest->languages, language, bytes, error));
-    return tally_add(&manifest->kinds, record->kind.len ? record->kind.data : "unknown", bytes,
-                     error);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsString(item) && sha256_parse(out, item->valuestring);
 }
 
-status manifest_count_left(struct manifest *manifest, enum corpus_left left, const char *rule,
-                           uint64_t bytes, struct error *error)
+static bool count_member(uint64_t *out, const cJSON *json, const char *name)
 {
-    ASSERT(manifest && error);
-    manifest->left_bytes[bin_of(bytes)]++;
-    if (rule)
-        TRY(tally_add(&manifest->filtered, rule, bytes, error));
-    return tally_add(&manifest->left, corpus_left_name(left), bytes, error);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble < 0x1p53))
+        return false;
+    *out = (uint64_t)item->valuedouble;
+    return true;
+}
+
+static bool roots_of(struct corpus_roots *out, const cJSON *json)
+{
+    return hash_member(&out->root, json, "root") &&
+           hash_member(&out->documents, json, "documents_root") &&
+           hash_member(&out->keys, json, "keys_root") && hash_member(&out->salt, json, "salt") &&
+           count_member(&out->document_count, json, "documents") &&
+           count_member(&out->key_count, json, "keys");
+}
+
+static status check_contents(const cJSON *json, const char *path, struct error *error)
+{
+    struct corpus_roots roots;
+    double format = manifest_number(json, "format");
+    if (format != MANIFEST_FORMAT)
+        return fail(error, ERR_FORMAT,
+                    "%s: has format %.0f, this program reads %d; build the corpus again", path,
+                    format, MANIFEST_FORMAT);
+    if (!roots_of(&roots, json))
+        return fail(error, ERR_FORMAT, "%s: lacks a root or a count", path);
+    struct sha256 root = corpus_root_of(&roots);
+    if (!sha256_equal(&root, &roots.root))
+        return fail(error, ERR_FORMAT, "%s: its root is not that of its parts", path);
+    return OK;
+}
+
+status manifest_parse(cJSON **out, struct view text, const char *path, struct error *error)
+{
+    ASSERT(out && path && error);
+    cJSON *json = cJSON_ParseWithLength(text.data, text.len);
+    /* an older manifest has no hash over itself, and a clearer sentence */
+    bool older = cJSON_IsObject(json) && manifest_number(json, "format") == 1;
+    status result = older ? OK : check_itself(text, path, error);
+    if (result == OK && !cJSON_IsObject(json))
+        result = fail(error, ERR_FORMAT, "%s: is not JSON", path);
+    if (result == OK)
+        result = check_contents(json, path, error);
+    if (result == OK)
+        *out = json;
+    else
+        cJSON_Delete(json);
+    return result;
+}
+
+status manifest_read(cJSON **out, const char *folder, struct error *error)
+{
+    ASSERT(out && folder && error);
+    char path[PATH_BYTES];
+    struct view text;
+    struct arena *arena = NULL;
+    TRY(path_join(path, sizeof path, folder, "manifest.json", error));
+    if (!file_exists(path))
+        return fail(error, ERR_FORMAT,
+                    "%s: is not a corpus folder, manifest.json is missing (rodnik corpus build "
+                    "makes one)",
+                    folder);
+    TRY(arena_create(&arena, 0, error));
+    status result = file_read(&text, path, MANIFEST_BYTES_MAX, arena, error);
+    if (result == OK)
+        result = manifest_parse(out, text, path, error);
+    arena_destroy(arena);
+    return result;
+}
+
+void manifest_roots(struct corpus_roots *out, const cJSON *manifest)
+{
+    ASSERT(out && manifest);
+    bool found = roots_of(out, manifest);
+    ASSERT(found); /* manifest_parse checked it */
 }
 
 /* ---- writing ---- */
 
-static void add_hash(cJSON *json, const char *name, const struct sha256 *hash)
+static status write_sealed(char *text, const char *path, struct error *error)
+{
+    char hex[SHA256_HEX_BYTES];
+    struct buffer sealed;
+    size_t len = strlen(text);
+    len -= len > 0; /* the last brace */
+    while (len && text[len - 1] == '\n')
+        len--;
+    struct sha256 check = sha256_of(text, len);
+    sha256_hex(hex, &check);
+    buffer_create(&sealed, MANIFEST_BYTES_MAX);
+    status result = buffer_append(&sealed, text, len, error);
+    if (result == OK)
+        result = buffer_format(&sealed, error, CHECK_MARK "%s\"\n}\n", hex);
+    if (result == OK)
+        result = file_write_atomic(path, sealed.data, sealed.len, error);
+    buffer_destroy(&sealed);
+    return result;
+}
+
+status manifest_write(cJSON *manifest, const char *path, struct error *error)
+{
+    ASSERT(path && error);
+    cJSON_DeleteItemFromObjectCaseSensitive(manifest, "check");
+    char *text = manifest ? cJSON_Print(manifest) : NULL;
+    if (!text)
+        return fail(error, ERR_MEMORY, "%s: no memory for its text", path);
+    status result = write_sealed(text, path, error);
+    cJSON_free(text);
+    return result;
+}
+
+static void put(cJSON *json, const char *name, cJSON *item)
+{
+    if (cJSON_GetObjectItemCaseSensitive(json, name))
+        cJSON_ReplaceItemInObjectCaseSensitive(json, name, item);
+    else
+        cJSON_AddItemToObject(json, name, item);
+}
+
+static void put_hash(cJSON *json, const char *name, const struct sha256 *hash)
 {
     char hex[SHA256_HEX_BYTES];
     sha256_hex(hex, hash);
-    cJSON_AddStringToObject(json, name, hex);
+    put(json, name, cJSON_CreateString(hex));
 }
 
-static void add_number(cJSON *json, const char *name, uint64_t value)
+void manifest_put_roots(cJSON *manifest, const struct corpus_roots *roots)
 {
-    cJSON_AddNumberToObject(json, name, (double)value);
+    ASSERT(roots);
+    put_hash(manifest, "root", &roots->root);
+    put_hash(manifest, "documents_root", &roots->documents);
+    put_hash(manifest, "keys_root", &roots->keys);
+    put_hash(manifest, "salt", &roots->salt);
+    put(manifest, "documents", cJSON_CreateNumber((double)roots->document_count));
+    put(manifest, "keys", cJSON_CreateNumber((double)roots->key_count));
 }
 
-static void add_roots(cJSON *json, const struct corpus_roots *roots)
+/* ---- files ---- */
+
+bool manifest_file_of(struct manifest_file *out, const cJSON *manifest, const char *name)
 {
-    add_hash(json, "root", &roots->root);
-    add_hash(json, "documents_root", &roots->documents);
-    add_hash(json, "keys_root", &roots->keys);
-    add_hash(json, "salt", &roots->salt);
+    ASSERT(out && name);
+    const cJSON *files = cJSON_GetObjectItemCaseSensitive(manifest, "files");
+    const cJSON *file = cJSON_GetObjectItemCaseSensitive(files, name);
+    return count_member(&out->bytes, file, "bytes") && hash_member(&out->sha256, file, "sha256");
 }
 
-static status add_file(cJSON *files, const char *folder, const char *name, struct error *error)
+status manifest_put_file(cJSON *manifest, const char *folder, const char *name, struct error *error)
 {
+    ASSERT(folder && name && error);
     char path[PATH_BYTES];
-    struct sha256 hash;
     uint64_t bytes;
+    struct sha256 hash;
     TRY(path_join(path, sizeof path, folder, name, error));
-    if (!file_exists(path))
-        return OK;
     TRY(file_size(&bytes, path, error));
     TRY(sha256_of_file(&hash, path, error));
-    cJSON *file = cJSON_AddObjectToObject(files, name);
-    add_number(file, "bytes", bytes);
-    add_hash(file, "sha256", &hash);
+    cJSON *files = cJSON_GetObjectItemCaseSensitive(manifest, "files");
+    if (!files)
+        files = cJSON_AddObjectToObject(manifest, "files");
+    cJSON *file = cJSON_CreateObject();
+    cJSON_AddNumberToObject(file, "bytes", (double)bytes);
+    put_hash(file, "sha256", &hash);
+    put(files, name, file);
     return OK;
 }
 
-static status add_files(cJSON *json, const char *folder, struct error *error)
+status manifest_refresh(const char *folder, const char *name, struct error *error)
 {
-    static const char *const names[] = {"texts.bin", "documents.jsonl", "decisions.jsonl",
-                                        "signals.bin", "contamination.jsonl"};
-    cJSON *files = cJSON_AddObjectToObject(json, "files");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        TRY(add_file(files, folder, names[i], error));
-    return OK;
-}
-
-static void add_settings(cJSON *json, const struct corpus_settings *settings)
-{
-    cJSON *object = cJSON_AddObjectToObject(json, "settings");
-    cJSON_AddStringToObject(object, "text_field", settings->text_field);
-    cJSON_AddNumberToObject(object, "held_out_share", settings->held_out);
-    cJSON_AddNumberToObject(object, "minimum_bytes", (double)settings->minimum_bytes);
-    cJSON_AddBoolToObject(object, "whole_pages", settings->whole_pages);
-    cJSON_AddStringToObject(object, "profile", settings->profile);
-    cJSON_AddStringToObject(object, "duplicates", settings->duplicates);
-    cJSON_AddNumberToObject(object, "line_documents", (double)settings->line_documents);
-    cJSON_AddStringToObject(object, "personal", settings->personal);
-    cJSON_AddBoolToObject(object, "opt_out", settings->opt_out != NULL);
-    cJSON_AddBoolToObject(object, "evaluations", settings->evaluations != NULL);
-}
-
-static void add_counts(cJSON *json, const struct corpus_counts *counts)
-{
-    add_number(json, "documents", counts->documents);
-    add_number(json, "bytes", counts->bytes);
-    add_number(json, "held_out_documents", counts->held_out);
-    add_number(json, "held_out_bytes", counts->held_out_bytes);
-    add_number(json, "files_read", counts->files);
-    add_number(json, "lines_lost", counts->lines_lost);
-    add_number(json, "masked", counts->masked);
-}
-
-static void add_personal(cJSON *json, const struct manifest *manifest)
-{
-    cJSON *object = cJSON_AddObjectToObject(json, "personal");
-    for (int i = 0; i < PERSONAL_TYPES; i++)
-        if (manifest->personal[i])
-            add_number(object, personal_type_name((enum personal_type)i), manifest->personal[i]);
-}
-
-static void add_histogram(cJSON *json, const char *name, const uint64_t bins[HISTOGRAM_BINS])
-{
-    int used = HISTOGRAM_BINS;
-    while (used && !bins[used - 1])
-        used--;
-    cJSON *array = cJSON_AddArrayToObject(json, name);
-    for (int i = 0; i < used; i++)
-        cJSON_AddItemToArray(array, cJSON_CreateNumber((double)bins[i]));
-}
-
-/* The spool holds what and why, each with a NUL. */
-static void add_refused(cJSON *json, struct view rest)
-{
-    cJSON *refused = cJSON_AddArrayToObject(json, "refused");
-    while (rest.len) {
-        const char *what = rest.data, *reason = what + strlen(what) + 1;
-        size_t len = strlen(what) + strlen(reason) + 2;
-        cJSON *entry = cJSON_CreateObject();
-        cJSON_AddStringToObject(entry, "what", what);
-        cJSON_AddStringToObject(entry, "reason", reason);
-        cJSON_AddItemToArray(refused, entry);
-        rest.data += len;
-        rest.len -= len;
-    }
-}
-
-static status read_refused(cJSON *json, const struct spool *spool, struct error *error)
-{
-    struct buffer text;
-    buffer_create(&text, REFUSALS_BYTES_MAX);
-    status result = buffer_reserve(&text, (size_t)spool->refusals.len, error);
-    if (result == OK)
-        result =
-            file_scratch_read(text.data, &spool->refusals, 0, (size_t)spool->refusals.len, error);
-    if (result == OK)
-        add_refused(json, (struct view){text.data, (size_t)spool->refusals.len});
-    buffer_destroy(&text);
-    return result;
-}
-
-static status fill(cJSON *json, struct manifest *manifest, const struct manifest_facts *facts,
-                   struct error *error)
-{
-    add_number(json, "format", MANIFEST_FORMAT);
-    add_roots(json, facts->roots);
-    TRY(add_files(json, facts->folder, error));
-    add_counts(json, facts->counts);
-    add_settings(json, facts->settings);
-    tally_write(json, "sources", &manifest->sources);
-    tally_write(json, "licenses", &manifest->licenses);
-    tally_write(json, "languages", &manifest->languages);
-    tally_write(json, "kinds", &manifest->kinds);
-    tally_write(json, "left_out", &manifest->left);
-    tally_write(json, "filtered", &manifest->filtered);
-    cJSON *clusters = cJSON_AddObjectToObject(json, "clusters");
-    add_number(clusters, "count", manifest->clusters);
-    add_number(clusters, "documents", manifest->in_clusters);
-    add_personal(json, manifest);
-    cJSON *histograms = cJSON_AddObjectToObject(json, "histograms");
-    add_histogram(histograms, "kept_bytes_log2", manifest->kept_bytes);
-    add_histogram(histograms, "left_out_bytes_log2", manifest->left_bytes);
-    add_number(json, "refused_count", facts->counts->refused);
-    return read_refused(json, facts->spool, error);
-}
-
-status manifest_seal(const char *path, char *text, struct error *error)
-{
-    ASSERT(path && text && error);
-    char hex[SHA256_HEX_BYTES];
-    char *end = strrchr(text, '}');
-    ASSERT(end);
-    while (end > text && (end[-1] == '\n' || end[-1] == ' '))
-        end--;
-    struct sha256 check = sha256_of(text, (size_t)(end - text));
-    struct buffer whole;
-    buffer_create(&whole, (size_t)(end - text) + 256);
-    sha256_hex(hex, &check);
-    status result = buffer_append(&whole, text, (size_t)(end - text), error);
-    if (result == OK)
-        result = buffer_format(&whole, error, ",\"check\":\"%s\"}\n", hex);
-    if (result == OK)
-        result = file_write_atomic(path, whole.data, whole.len, error);
-    buffer_destroy(&whole);
-    return result;
-}
-
-status manifest_write(struct manifest *manifest, const struct manifest_facts *facts,
-                      struct error *error)
-{
-    ASSERT(manifest && facts && error);
+    ASSERT(folder && name && error);
     char path[PATH_BYTES];
-    TRY(path_join(path, sizeof path, facts->folder, "manifest.json", error));
-    cJSON *json = cJSON_CreateObject();
-    status result = fill(json, manifest, facts, error);
-    char *text = result == OK ? cJSON_Print(json) : NULL;
-    cJSON_Delete(json);
-    if (result == OK && !text)
-        result = fail(error, ERR_MEMORY, "%s: no memory for its text", path);
-    if (result == OK)
-        result = manifest_seal(path, text, error);
-    cJSON_free(text);
+    cJSON *manifest;
+    struct manifest_file file;
+    TRY(path_join(path, sizeof path, folder, "manifest.json", error));
+    TRY(manifest_read(&manifest, folder, error));
+    status result = OK;
+    if (manifest_file_of(&file, manifest, name)) {
+        result = manifest_put_file(manifest, folder, name, error);
+        if (result == OK)
+            result = manifest_write(manifest, path, error);
+    }
+    cJSON_Delete(manifest);
     return result;
 }

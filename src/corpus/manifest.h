@@ -1,43 +1,38 @@
-/* What the manifest of a corpus says: counted while its folder is written, then put into
- * manifest.json (docs/formats.md).  One thread. */
+/* manifest.json of a corpus folder: what is in it, with the hash of every other file and one over
+ * itself (docs/formats.md).  Not for the lists (corpus/store_lines.h).  A manifest in memory is
+ * cJSON's, deleted by who asked for it; no state. */
 #ifndef RODNIK_CORPUS_MANIFEST_H
 #define RODNIK_CORPUS_MANIFEST_H
 
-#include "corpus/corpus_internal.h"
+#include <cjson/cJSON.h>
+
 #include "corpus/membership.h"
-#include "corpus/tally.h"
-#include "text/personal.h"
 
-enum { HISTOGRAM_BINS = 40 };
+enum { MANIFEST_FORMAT = 2, MANIFEST_BYTES_MAX = 64 << 20 };
 
-struct manifest {
-    struct tally sources, licenses, languages, kinds; /* of documents that stay */
-    struct tally filtered;                            /* by rule */
-    struct tally left;                                /* by reason */
-    uint64_t personal[PERSONAL_TYPES];                /* found in documents that stay */
-    uint64_t clusters, in_clusters;                   /* of duplicates, and documents in them */
-    uint64_t kept_bytes[HISTOGRAM_BINS];              /* documents by log2 of their bytes */
-    uint64_t left_bytes[HISTOGRAM_BINS];
-};
-
-void manifest_create(struct manifest *out, struct arena *arena);
-/* A document that stays: source may be an address, of which the site counts. */
-MUST_USE status manifest_count(struct manifest *manifest, const struct spool_record *record,
-                               const char *language, uint64_t bytes, struct error *error);
-/* One that does not; the rule of the profile may be NULL. */
-MUST_USE status manifest_count_left(struct manifest *manifest, enum corpus_left left,
-                                    const char *rule, uint64_t bytes, struct error *error);
-
-struct manifest_facts {
-    const struct corpus_settings *settings;
-    const struct corpus_counts *counts;
-    const struct corpus_roots *roots;
-    const struct spool *spool; /* for what was refused */
-    const char *folder;        /* whose files are hashed and where it is written */
-};
-MUST_USE status manifest_write(struct manifest *manifest, const struct manifest_facts *facts,
+/* Checks the hash over itself, the format and the root; `path` is for messages. */
+MUST_USE status manifest_parse(cJSON **out, struct view text, const char *path,
                                struct error *error);
-/* Writes a manifest's JSON text with its check: SHA-256 of all before `,"check"`. */
-MUST_USE status manifest_seal(const char *path, char *text, struct error *error);
+MUST_USE status manifest_read(cJSON **out, const char *folder, struct error *error);
+/* Writes it with its hash, in one step; a member `check` that it has is replaced. */
+MUST_USE status manifest_write(cJSON *manifest, const char *path, struct error *error);
+
+void manifest_roots(struct corpus_roots *out, const cJSON *manifest);
+void manifest_put_roots(cJSON *manifest, const struct corpus_roots *roots);
+
+struct manifest_file {
+    uint64_t bytes;
+    struct sha256 sha256;
+};
+/* What it says of a file of the folder; false: it does not name it. */
+bool manifest_file_of(struct manifest_file *out, const cJSON *manifest, const char *name);
+/* Puts down the file as it is now. */
+MUST_USE status manifest_put_file(cJSON *manifest, const char *folder, const char *name,
+                                  struct error *error);
+/* Of one file that was written anew in a finished folder, when the manifest names it. */
+MUST_USE status manifest_refresh(const char *folder, const char *name, struct error *error);
+
+double manifest_number(const cJSON *json, const char *name);    /* 0 when it is missing */
+const char *manifest_text(const cJSON *json, const char *name); /* "" when it is missing */
 
 #endif

@@ -7,16 +7,19 @@
 
 enum { KEY_WORDS = SHA256_BYTES / 8, HELD = 2048 };
 
-static const char SALT_DOMAIN[] = "rodnik corpus salt", KEY_DOMAIN[] = "rodnik key";
+static const char KEY_DOMAIN[] = "rodnik key";
 
-struct sha256 corpus_root_of(const struct sha256 *documents, const struct sha256 *keys,
-                             const struct sha256 *salt)
+struct sha256 corpus_root_of(const struct corpus_roots *roots)
 {
-    ASSERT(documents && keys && salt);
-    uint8_t bytes[1 + 3 * SHA256_BYTES] = {2};
-    memcpy(bytes + 1, documents->byte, SHA256_BYTES);
-    memcpy(bytes + 1 + SHA256_BYTES, keys->byte, SHA256_BYTES);
-    memcpy(bytes + 1 + 2 * SHA256_BYTES, salt->byte, SHA256_BYTES);
+    ASSERT(roots);
+    uint8_t bytes[1 + 3 * SHA256_BYTES + 16] = {2}, *at = bytes + 1;
+    const struct sha256 *const hashes[] = {&roots->documents, &roots->keys, &roots->salt};
+    const uint64_t counts[] = {roots->document_count, roots->key_count};
+    for (size_t i = 0; i < 3; i++, at += SHA256_BYTES)
+        memcpy(at, hashes[i]->byte, SHA256_BYTES);
+    for (size_t i = 0; i < 2; i++)
+        for (int shift = 0; shift < 64; shift += 8)
+            *at++ = (uint8_t)(counts[i] >> shift);
     return sha256_of(bytes, sizeof bytes);
 }
 
@@ -29,6 +32,12 @@ struct sha256 corpus_key(const struct sha256 *salt, const struct sha256 *read)
     memcpy(bytes + DOMAIN_BYTES, salt->byte, SHA256_BYTES);
     memcpy(bytes + DOMAIN_BYTES + SHA256_BYTES, read->byte, SHA256_BYTES);
     return sha256_of(bytes, sizeof bytes);
+}
+
+status corpus_key_leaf(struct sha256 *out, const struct sha256 *key, struct error *error)
+{
+    const struct view bytes = {(const char *)key->byte, SHA256_BYTES};
+    return merkle_leaf(out, &bytes, 1, error);
 }
 
 int sha256_compare(const struct sha256 *a, const struct sha256 *b)
@@ -59,7 +68,7 @@ static status create_in(struct corpus_roots_maker *maker, struct error *error)
     TRY(file_scratch_open(&maker->reads, maker->settings.folder, error));
     TRY(sha256_begin(&maker->salt, error));
     maker->salted = true;
-    sha256_add(&maker->salt, SALT_DOMAIN, sizeof SALT_DOMAIN - 1);
+    sha256_add(&maker->salt, CORPUS_SALT_DOMAIN, sizeof CORPUS_SALT_DOMAIN - 1);
     return OK;
 }
 
@@ -164,8 +173,7 @@ static status add_sorted(struct merkle_stream *tree, struct external_sort *keys,
         if (tree->count && sha256_equal(&key, &last))
             continue;
         last = key;
-        const struct view bytes = {(const char *)key.byte, SHA256_BYTES};
-        TRY(merkle_leaf(&leaf, &bytes, 1, error));
+        TRY(corpus_key_leaf(&leaf, &key, error));
         merkle_stream_add(tree, &leaf);
     }
 }
@@ -183,7 +191,7 @@ status corpus_roots_finish(struct corpus_roots *out, struct corpus_roots_maker *
     roots.document_count = maker->documents.count;
     roots.keys = merkle_stream_root(&tree);
     roots.key_count = tree.count;
-    roots.root = corpus_root_of(&roots.documents, &roots.keys, &roots.salt);
+    roots.root = corpus_root_of(&roots);
     *out = roots;
     return OK;
 }

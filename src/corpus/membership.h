@@ -5,9 +5,10 @@
  * ascending order, so that two neighbours prove that nothing lies between them:
  *   salt = SHA-256("rodnik corpus salt" | SHA-256 of each document's stored text, in order)
  *   key  = SHA-256("rodnik key" | salt | SHA-256 of the text as it was read)
- *   root = SHA-256(byte 2 | root of documents | root of keys | salt)
- * A leaf of the tree of keys is merkle_leaf(key); equal keys stand there once.  The salt is part of
- * the root: else a prover could choose one under which any text seems to be missing.
+ *   root = SHA-256(byte 2 | root of documents | root of keys | salt | u64 documents | u64 keys)
+ * with numbers little-endian.  A leaf of the tree of keys is merkle_leaf(key); equal keys stand
+ * there once.  The salt is part of the root: else a prover could choose one under which any text
+ * seems to be missing.
  * Not here: what a text is (corpus/corpus.h).  One thread at a time for each maker; checking has no
  * state. */
 #ifndef RODNIK_CORPUS_MEMBERSHIP_H
@@ -27,10 +28,13 @@ struct corpus_roots {
     uint64_t document_count, key_count;
 };
 
-/* The root of the three hashes. */
-struct sha256 corpus_root_of(const struct sha256 *documents, const struct sha256 *keys,
-                             const struct sha256 *salt);
+#define CORPUS_SALT_DOMAIN "rodnik corpus salt"
+
+/* The root of all other members. */
+struct sha256 corpus_root_of(const struct corpus_roots *roots);
 struct sha256 corpus_key(const struct sha256 *salt, const struct sha256 *read);
+/* The leaf of a key in the tree of keys. */
+MUST_USE status corpus_key_leaf(struct sha256 *out, const struct sha256 *key, struct error *error);
 /* Below zero, zero or above it, as memcmp. */
 int sha256_compare(const struct sha256 *a, const struct sha256 *b);
 

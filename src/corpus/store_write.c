@@ -6,17 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "corpus/manifest.h"
+#include "corpus/census.h"
 #include "corpus/profile.h"
 #include "corpus/repeated_lines.h"
+#include "corpus/store_lines.h"
 
 enum {
     BATCH_BYTES = 32 << 20,
     BATCH_DOCUMENTS = 4096,
     KEYS_MEMORY_BYTES = 64 << 20,
     LINE_BYTES_MAX_OUT = 1 << 20,
-    STRING_BYTES_MAX = 6 * 8192 + 1, /* of a record's string in JSON */
-    HELD_OUT_NEEDED = 10             /* a corpus of as many documents holds out at least one */
+    HELD_OUT_NEEDED = 10 /* a corpus of as many documents holds out at least one */
 };
 static const size_t TEXT_BYTES_MAX = (size_t)3 << 30;
 
@@ -49,9 +49,8 @@ struct writing {
     struct file_writer texts, documents, decisions;
     struct signals_writer signals;
     struct corpus_roots_maker *roots;
-    struct manifest manifest;
+    struct census census;
     struct buffer line, record;
-    char *escaped; /* STRING_BYTES_MAX */
     struct sha256
         smallest; /* hash of a document, and where its line says that it is not held out */
     uint64_t smallest_place, smallest_bytes;
@@ -191,35 +190,6 @@ static status fill_batch(struct writing *writing, struct error *error)
 
 /* ---- lines ---- */
 
-static status add_string(struct writing *writing, const char *name, const char *value,
-                         struct error *error)
-{
-    size_t len = json_escape(writing->escaped, STRING_BYTES_MAX, value);
-    TRY(buffer_format(&writing->line, error, "\"%s\":\"", name));
-    TRY(buffer_append(&writing->line, writing->escaped, len, error));
-    return buffer_string(&writing->line, "\",", error);
-}
-
-static status add_said(struct writing *writing, const char *name, struct view value,
-                       struct error *error)
-{
-    return value.len ? add_string(writing, name, value.data, error) : OK;
-}
-
-static status add_hash(struct writing *writing, const char *name, const struct sha256 *hash,
-                       struct error *error)
-{
-    char hex[SHA256_HEX_BYTES];
-    sha256_hex(hex, hash);
-    return buffer_format(&writing->line, error, "\"%s\":\"%s\",", name, hex);
-}
-
-static status add_number(struct writing *writing, const char *name, uint64_t value,
-                         struct error *error)
-{
-    return buffer_format(&writing->line, error, "\"%s\":%llu,", name, (unsigned long long)value);
-}
-
 static const char *language_of(const struct writing *writing, const struct item *item)
 {
     uint64_t language = item->record.facts.language;
@@ -227,19 +197,16 @@ static const char *language_of(const struct writing *writing, const struct item 
                     : "other";
 }
 
+static const char *said(struct view value)
+{
+    return value.len ? value.data : NULL;
+}
+
 static status end_line(struct writing *writing, struct file_writer *file, struct error *error)
 {
-    TRY(buffer_string(&writing->line, "}\n", error));
     TRY(file_writer_add(file, writing->line.data, writing->line.len, error));
     buffer_clear(&writing->line);
     return OK;
-}
-
-static status add_names(struct writing *writing, const struct item *item, struct error *error)
-{
-    TRY(add_string(writing, "source", item->record.source.data, error));
-    TRY(add_string(writing, "license", item->record.license.data, error));
-    return add_string(writing, "language", language_of(writing, item), error);
 }
 
 /* ---- what stays ---- */
@@ -252,44 +219,46 @@ static bool chosen(const struct sha256 *hash, double share)
     return (double)value < share * 0x1p64;
 }
 
-static status write_document_line(struct writing *writing, const struct item *item,
-                                  uint64_t *held_out_place, struct error *error)
+static struct document document_of(const struct writing *writing, const struct item *item)
 {
-    const struct corpus_settings *settings = &writing->job->job->settings;
-    TRY(buffer_string(&writing->line, "{", error));
-    TRY(add_string(writing, "id", item->record.id.data, error));
-    TRY(add_number(writing, "offset", writing->job->counts->bytes, error));
-    TRY(add_number(writing, "length", item->text.len, error));
-    TRY(add_hash(writing, "sha256", &item->hash, error));
-    TRY(add_hash(writing, "leaf", &item->leaf, error));
-    if (!sha256_equal(&item->hash, &item->record.read))
-        TRY(add_hash(writing, "read", &item->record.read, error));
-    TRY(add_names(writing, item, error));
-    TRY(add_said(writing, "kind", item->record.kind, error));
-    TRY(add_said(writing, "url", item->record.url, error));
-    TRY(add_said(writing, "title", item->record.title, error));
-    if (item->verdict.cluster_size)
-        TRY(add_number(writing, "cluster", item->verdict.cluster_size, error));
-    if (item->lines_lost)
-        TRY(add_number(writing, "lines_lost", item->lines_lost, error));
-    if (item->personal.replaced)
-        TRY(add_number(writing, "masked", item->personal.replaced, error));
-    TRY(buffer_string(&writing->line, "\"held_out\":", error));
-    *held_out_place = writing->documents.written + writing->line.len;
-    TRY(buffer_string(&writing->line, chosen(&item->hash, settings->held_out) ? "true " : "false",
-                      error));
-    return end_line(writing, &writing->documents, error);
+    const struct spool_record *record = &item->record;
+    return (struct document){.text = item->text,
+                             .id = record->id.data,
+                             .source = record->source.data,
+                             .license = record->license.data,
+                             .language = language_of(writing, item),
+                             .kind = said(record->kind),
+                             .url = said(record->url),
+                             .title = said(record->title),
+                             .hash = item->hash,
+                             .leaf = item->leaf,
+                             .read = record->read,
+                             .cluster = item->verdict.cluster_size ? item->verdict.cluster_size : 1,
+                             .lines_lost = item->lines_lost,
+                             .masked = item->personal.replaced,
+                             .held_out = chosen(&item->hash, writing->job->job->settings.held_out)};
 }
 
-static void count_kept(struct writing *writing, const struct item *item, uint64_t held_out_place)
+/* Where the line that is about to be written says whether the document is held out. */
+static uint64_t held_out_place(const struct writing *writing)
+{
+    static const char name[] = "\"held_out\":";
+    const struct buffer *line = &writing->line;
+    const char *at = memmem(line->data, line->len, name, sizeof name - 1);
+    ASSERT(at); /* no string holds it: quotation marks are escaped there */
+    return writing->documents.written + (uint64_t)(at - line->data) + sizeof name - 1;
+}
+
+static void count_kept(struct writing *writing, const struct item *item,
+                       const struct document *document)
 {
     struct corpus_counts *counts = writing->job->counts;
     if (counts->documents == 0 || sha256_compare(&item->hash, &writing->smallest) < 0) {
         writing->smallest = item->hash;
-        writing->smallest_place = held_out_place;
+        writing->smallest_place = held_out_place(writing);
         writing->smallest_bytes = item->text.len;
     }
-    if (chosen(&item->hash, writing->job->job->settings.held_out)) {
+    if (document->held_out) {
         counts->held_out++;
         counts->held_out_bytes += item->text.len;
     }
@@ -298,77 +267,84 @@ static void count_kept(struct writing *writing, const struct item *item, uint64_
     counts->lines_lost += item->lines_lost;
     counts->masked += item->personal.replaced;
     for (int i = 0; i < PERSONAL_TYPES; i++)
-        writing->manifest.personal[i] += item->personal.found[i];
-    writing->manifest.clusters += item->verdict.cluster_size != 0;
-    writing->manifest.in_clusters += item->verdict.cluster_size;
+        writing->census.personal[i] += item->personal.found[i];
 }
 
 static status write_kept(struct writing *writing, const struct item *item, struct error *error)
 {
-    uint64_t held_out_place;
+    struct document document = document_of(writing, item);
     struct document_hashes hashes = {item->leaf, item->hash, item->record.read};
     TRY(file_writer_add(&writing->texts, item->text.data, item->text.len, error));
-    TRY(write_document_line(writing, item, &held_out_place, error));
+    TRY(document_line_write(&writing->line, &document, writing->job->counts->bytes, error));
+    count_kept(writing, item, &document);
+    TRY(end_line(writing, &writing->documents, error));
     TRY(corpus_roots_add(writing->roots, &hashes, error));
-    count_kept(writing, item, held_out_place);
-    return manifest_count(&writing->manifest, &item->record, language_of(writing, item),
-                          item->text.len, error);
+    return census_count(&writing->census, &document, error);
 }
 
 /* ---- what does not ---- */
 
-static status add_detail(struct writing *writing, const struct item *item, struct error *error)
+enum { DETAIL_BYTES = 64 };
+
+static const char *detail_of(char out[DETAIL_BYTES], const struct item *item)
 {
-    struct buffer *line = &writing->line;
     unsigned long long detail = item->verdict.detail;
     switch (item->verdict.left) {
     case CORPUS_SHORT:
-        return item->lines_lost
-                   ? buffer_format(line, error, "\"detail\":\"%zu lines lost\",", item->lines_lost)
-                   : OK;
+        snprintf(out, DETAIL_BYTES, "%zu lines lost", item->lines_lost);
+        return item->lines_lost ? out : NULL;
     case CORPUS_OPT_OUT:
-        return buffer_format(line, error, "\"detail\":\"line %llu of the list\",", detail);
+        snprintf(out, DETAIL_BYTES, "line %llu of the list", detail);
+        return out;
     case CORPUS_FILTERED:
-        return buffer_format(line, error, "\"detail\":\"%s\",", profile_rule_name((int)detail));
+        return profile_rule_name((int)detail);
     case CORPUS_CONTAMINATED:
-        return buffer_format(line, error, "\"detail\":\"%llu evaluation items\",", detail);
+        snprintf(out, DETAIL_BYTES, "%llu evaluation items", detail);
+        return out;
     case CORPUS_PERSONAL:
-        return buffer_format(line, error, "\"detail\":\"%s\",",
-                             personal_type_name((enum personal_type)detail));
+        return personal_type_name((enum personal_type)detail);
     default:
-        return OK;
+        return NULL;
     }
 }
 
-static status add_cluster(struct writing *writing, const struct item *item, struct error *error)
+static bool is_duplicate(const struct item *item)
+{
+    return item->verdict.left == CORPUS_DUPLICATE || item->verdict.left == CORPUS_NEAR_DUPLICATE;
+}
+
+static status first_of(const char **out, struct writing *writing, const struct item *item,
+                       struct error *error)
 {
     struct view bytes;
     struct spool_record first;
-    if (item->verdict.left != CORPUS_DUPLICATE && item->verdict.left != CORPUS_NEAR_DUPLICATE)
-        return OK;
     TRY(spool_record_at(&bytes, &writing->record, writing->job->spool, item->verdict.first, error));
     TRY(spool_parse(&first, writing->job->spool, bytes, error));
-    TRY(add_string(writing, "of", first.id.data, error));
-    return add_number(writing, "cluster", item->verdict.cluster_size, error);
+    *out = first.id.data;
+    return OK;
 }
 
 static status write_left(struct writing *writing, const struct item *item, struct error *error)
 {
+    char detail[DETAIL_BYTES];
     enum corpus_left left = item->verdict.left;
-    TRY(buffer_string(&writing->line, "{", error));
-    TRY(add_string(writing, "id", item->record.id.data, error));
-    TRY(add_hash(writing, "read", &item->record.read, error));
-    TRY(add_number(writing, "bytes", item->record.facts.len, error));
-    TRY(add_names(writing, item, error));
-    TRY(add_detail(writing, item, error));
-    TRY(add_cluster(writing, item, error));
-    TRY(buffer_format(&writing->line, error, "\"reason\":\"%s\"", corpus_left_name(left)));
+    struct decision decision = {.id = item->record.id.data,
+                                .source = item->record.source.data,
+                                .license = item->record.license.data,
+                                .language = language_of(writing, item),
+                                .reason = corpus_left_name(left),
+                                .detail = detail_of(detail, item),
+                                .read = item->record.read,
+                                .bytes = item->record.facts.len,
+                                .cluster = is_duplicate(item) ? item->verdict.cluster_size : 1};
+    if (is_duplicate(item))
+        TRY(first_of(&decision.of, writing, item, error));
+    TRY(decision_write(&writing->line, &decision, error));
     TRY(end_line(writing, &writing->decisions, error));
     writing->job->counts->left[left]++;
-    return manifest_count_left(
-        &writing->manifest, left,
-        left == CORPUS_FILTERED ? profile_rule_name((int)item->verdict.detail) : NULL,
-        item->record.facts.len, error);
+    return census_count_left(&writing->census, left,
+                             left == CORPUS_FILTERED ? decision.detail : NULL, decision.bytes,
+                             error);
 }
 
 /* ---- all of them ---- */
@@ -462,9 +438,9 @@ static status write_folder(struct writing *writing, const char *folder, struct e
     TRY(corpus_roots_finish(&roots, writing->roots, error));
     TRY(path_join(evidence, sizeof evidence, folder, "contamination.jsonl", error));
     TRY(comparison_write_evidence(job->comparison, evidence, error));
-    const struct manifest_facts facts = {&job->job->settings, job->counts, &roots, job->spool,
-                                         folder};
-    return manifest_write(&writing->manifest, &facts, error);
+    const struct census_facts facts = {&job->job->settings, job->counts, &roots, job->spool,
+                                       folder};
+    return census_write(&writing->census, &facts, error);
 }
 
 /* ---- beginning and end ---- */
@@ -477,9 +453,8 @@ static status create(struct writing *writing, struct error *error)
                                           writing->pool};
     buffer_create(&writing->line, LINE_BYTES_MAX_OUT);
     buffer_create(&writing->record, LINE_BYTES_MAX_OUT);
-    manifest_create(&writing->manifest, writing->arena);
+    census_create(&writing->census, writing->arena);
     TRY_ALLOC(writing->items, writing->arena, BATCH_DOCUMENTS, error);
-    TRY_ALLOC(writing->escaped, writing->arena, STRING_BYTES_MAX, error);
     TRY_ALLOC(writing->finishers, writing->arena, threads, error);
     for (size_t i = 0; i < threads; i++) {
         struct finisher *finisher = &writing->finishers[i];

@@ -1,9 +1,12 @@
-/* Roots beside naive trees of the same definition. */
-#include "corpus/membership.h"
+/* Roots beside naive trees of the same definition; proofs of every document and every gap between
+ * keys, for every size of a corpus; every change to a proof is noticed. */
+#include "support.h"
 
 #include "base/external_sort.h"
 #include "base/file.h"
-#include "support.h"
+#include "base/random.h"
+#include "corpus/corpus.h"
+#include "corpus/membership_proof.h"
 
 enum { SIZE_MAX_TRIED = 40 };
 
@@ -75,10 +78,12 @@ static struct corpus_roots naive_roots(const struct document_hashes *documents, 
         leaves[i] = sha256_of(bytes, sizeof bytes);
     }
     roots.keys = naive_tree(leaves, roots.key_count);
-    uint8_t three[97] = {2};
+    uint8_t three[113] = {2};
     memcpy(three + 1, &roots.documents, 32);
     memcpy(three + 33, &roots.keys, 32);
     memcpy(three + 65, &roots.salt, 32);
+    memcpy(three + 97, &roots.document_count, 8); /* the tests' machines are little-endian */
+    memcpy(three + 105, &roots.key_count, 8);
     roots.root = sha256_of(three, sizeof three);
     return roots;
 }
@@ -147,12 +152,254 @@ static void a_maker_may_be_left_unfinished(void **state)
     assert_int_not_equal(corpus_roots_create(&maker, &nowhere, &error), OK);
 }
 
+/* ---- proofs ---- */
+
+struct place {
+    char folder[64], in[96], out[96];
+    struct thread_pool *pool;
+    struct arena *arena;
+    struct corpus *corpus;
+    struct corpus_prover *prover;
+    struct error error;
+};
+
+/* A corpus of `count` lines of JSON, no text a duplicate of another. */
+static void place_create(struct place *out, size_t count)
+{
+    struct buffer lines;
+    struct corpus_counts counts;
+    struct place place = {.folder = "/tmp/rodnik-membership-XXXXXX"};
+    assert_non_null(mkdtemp(place.folder));
+    snprintf(place.in, sizeof place.in, "%s/in.jsonl", place.folder);
+    snprintf(place.out, sizeof place.out, "%s/out", place.folder);
+    buffer_create(&lines, 1 << 20);
+    for (size_t i = 0; i < count; i++) {
+        struct sha256 hash = hash_of("word", i);
+        char hex[SHA256_HEX_BYTES];
+        sha256_hex(hex, &hash);
+        assert_ok(buffer_format(&lines, &place.error,
+                                "{\"text\":\"%s stands in a line of its own, %s\",\"license\":"
+                                "\"CC0\",\"source\":\"test %zu\"}\n",
+                                hex, hex + 7, i),
+                  place.error);
+    }
+    assert_ok(file_write_atomic(place.in, lines.data, lines.len, &place.error), place.error);
+    buffer_destroy(&lines);
+    assert_ok(thread_pool_create(&place.pool, 1, &place.error), place.error);
+    const char *inputs[] = {place.in};
+    struct corpus_job job = {.settings = corpus_settings_default(),
+                             .inputs = inputs,
+                             .input_count = 1,
+                             .out = place.out,
+                             .pool = place.pool};
+    job.settings.duplicates = "exact"; /* the texts differ in a number only */
+    job.settings.line_documents = 0;
+    assert_ok(corpus_build(&counts, &job, &place.error), place.error);
+    assert_int_equal(counts.documents, count);
+    assert_ok(arena_create(&place.arena, 0, &place.error), place.error);
+    assert_ok(corpus_open(&place.corpus, place.out, place.arena, &place.error), place.error);
+    assert_ok(corpus_verify(place.corpus, place.pool, &place.error), place.error);
+    assert_ok(corpus_prover_create(&place.prover, place.corpus, place.arena, &place.error),
+              place.error);
+    *out = place;
+}
+
+static void place_destroy(struct place *place)
+{
+    corpus_close(place->corpus);
+    arena_destroy(place->arena);
+    thread_pool_destroy(place->pool);
+    assert_ok(path_remove_tree(place->folder, &place->error), place->error);
+}
+
+/* Proves, writes, reads back, checks. */
+static void prove_and_check(struct corpus_proof *out, struct place *place,
+                            const struct sha256 *read, struct view stored, bool *checked)
+{
+    struct buffer line;
+    struct corpus_proof proof;
+    buffer_create(&line, PROOF_BYTES_MAX);
+    assert_ok(corpus_prove(&proof, place->prover, read, &place->error), place->error);
+    assert_ok(corpus_proof_write(&line, &proof, &place->error), place->error);
+    assert_ok(corpus_proof_parse(out, (struct view){line.data, line.len}, "proof", place->arena,
+                                 &place->error),
+              place->error);
+    assert_ok(corpus_proof_check(checked, out, stored, &place->error), place->error);
+    assert_true(out->member == proof.member);
+    buffer_destroy(&line);
+}
+
+static void check_members(struct place *place)
+{
+    for (size_t i = 0; i < corpus_count(place->corpus); i++) {
+        const struct document *document = corpus_document(place->corpus, i);
+        struct corpus_proof proof;
+        bool checked;
+        prove_and_check(&proof, place, &document->read, document->text, &checked);
+        assert_true(proof.member && checked);
+        assert_string_equal(proof.document.id, document->id);
+        prove_and_check(&proof, place, &document->read, (struct view){0}, &checked);
+        assert_true(proof.member && !checked);
+        prove_and_check(&proof, place, &document->read, view_of("another text"), &checked);
+        assert_true(proof.member && !checked);
+    }
+}
+
+/* Texts that are not there, until one fell into each gap: before the first key, between each two,
+ * behind the last. */
+static void check_gaps(struct place *place, size_t count)
+{
+    bool met[SIZE_MAX_TRIED + 1] = {0}, checked;
+    size_t left = count + 1;
+    for (size_t i = 0; left && i < 100000; i++) {
+        struct sha256 read = hash_of("absent", i);
+        struct corpus_proof proof;
+        prove_and_check(&proof, place, &read, (struct view){0}, &checked);
+        assert_false(proof.member || checked);
+        assert_true(proof.has_before || proof.has_after);
+        size_t gap = proof.has_before ? proof.before.path.index + 1 : 0;
+        assert_true(proof.has_after == (gap < count));
+        left -= !met[gap];
+        met[gap] = true;
+    }
+    assert_int_equal(left, 0);
+}
+
+static void every_document_and_every_gap_is_proven(void **state)
+{
+    (void)state;
+    for (size_t count = 1; count <= SIZE_MAX_TRIED; count++) {
+        struct place place;
+        place_create(&place, count);
+        check_members(&place);
+        check_gaps(&place, count);
+        place_destroy(&place);
+    }
+}
+
+static void nothing_is_in_a_corpus_without_documents(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct corpus_roots_maker *maker;
+    struct corpus_proof proof = {.read = hash_of("absent", 0)};
+    const struct corpus_roots_settings settings = {1 << 16, "/tmp", NULL};
+    bool checked;
+    assert_ok(corpus_roots_create(&maker, &settings, &error), error);
+    assert_ok(corpus_roots_finish(&proof.roots, maker, &error), error);
+    corpus_roots_destroy(maker);
+    assert_ok(corpus_proof_check(&checked, &proof, (struct view){0}, &error), error);
+    proof.roots.keys.byte[0] ^= 1;
+    proof.roots.root = corpus_root_of(&proof.roots);
+    assert_int_equal(corpus_proof_check(&checked, &proof, (struct view){0}, &error), ERR_CONFLICT);
+}
+
+/* Whether the line proves something about this text. */
+static bool holds(struct view line, const struct sha256 *read, struct view stored,
+                  struct arena *arena)
+{
+    struct error error = {0};
+    struct corpus_proof proof;
+    bool checked, holds;
+    struct arena_mark mark = arena_mark(arena);
+    holds = corpus_proof_parse(&proof, line, "proof", arena, &error) == OK &&
+            sha256_equal(&proof.read, read) &&
+            corpus_proof_check(&checked, &proof, stored, &error) == OK &&
+            (checked || !proof.member);
+    arena_rewind(arena, mark);
+    return holds;
+}
+
+/* Each character of each value, one after the other, becomes another one. */
+static void check_changes(struct place *place, const struct sha256 *read, struct view stored)
+{
+    struct buffer line;
+    struct corpus_proof proof;
+    size_t noticed = 0;
+    buffer_create(&line, PROOF_BYTES_MAX);
+    assert_ok(corpus_prove(&proof, place->prover, read, &place->error), place->error);
+    assert_ok(corpus_proof_write(&line, &proof, &place->error), place->error);
+    assert_true(holds((struct view){line.data, line.len}, read, stored, place->arena));
+    for (size_t i = 0; i + 1 < line.len; i++) { /* all but the line's end */
+        char was = line.data[i];
+        line.data[i] = was == '1' ? '2' : '1';
+        if (holds((struct view){line.data, line.len}, read, stored, place->arena))
+            fail_msg("character %zu of %s may be changed", i, line.data);
+        noticed++;
+        line.data[i] = was;
+    }
+    for (size_t len = 0; len + 1 < line.len; len++)
+        assert_false(holds((struct view){line.data, len}, read, stored, place->arena));
+    assert_true(noticed > 600);
+    buffer_destroy(&line);
+}
+
+static void every_change_to_a_proof_is_noticed(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {1, 2, 3, 7};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        struct place place;
+        place_create(&place, sizes[s]);
+        for (size_t i = 0; i < sizes[s]; i++)
+            check_changes(&place, &corpus_document(place.corpus, i)->read,
+                          corpus_document(place.corpus, i)->text);
+        for (size_t i = 0; i < 4; i++) {
+            struct sha256 absent = hash_of("absent", i);
+            check_changes(&place, &absent, (struct view){0});
+        }
+        place_destroy(&place);
+    }
+}
+
+/* What a cheat would try: a salt of his own, neighbours that are none, a member's gap. */
+static void absence_is_not_proven_of_what_is_there(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_proof own, left, right;
+    bool checked;
+    place_create(&place, 9);
+    for (size_t i = 0; i < 9; i++) {
+        const struct sha256 *read = &corpus_document(place.corpus, i)->read;
+        prove_and_check(&own, &place, read, (struct view){0}, &checked);
+        struct corpus_proof cheat = own;
+        cheat.member = false; /* the own key as the neighbour before */
+        assert_int_equal(corpus_proof_check(&checked, &cheat, (struct view){0}, &place.error),
+                         ERR_CONFLICT);
+        for (size_t k = 0; k < 200; k++) { /* any two keys as if they were neighbours */
+            struct sha256 one = hash_of("absent", k), two = hash_of("absent", k * 31 + 7);
+            prove_and_check(&left, &place, &one, (struct view){0}, &checked);
+            prove_and_check(&right, &place, &two, (struct view){0}, &checked);
+            cheat = left;
+            cheat.read = *read;
+            cheat.after = right.after;
+            cheat.has_after = right.has_after;
+            assert_int_not_equal(
+                corpus_proof_check(&checked, &cheat, (struct view){0}, &place.error), OK);
+        }
+        for (uint8_t salt = 1; salt < 100; salt++) {
+            struct sha256 absent = hash_of("absent", salt);
+            prove_and_check(&cheat, &place, &absent, (struct view){0}, &checked);
+            cheat.read = *read;
+            cheat.roots.salt.byte[0] ^= salt;
+            assert_int_not_equal(
+                corpus_proof_check(&checked, &cheat, (struct view){0}, &place.error), OK);
+        }
+    }
+    place_destroy(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(roots_are_those_of_naive_trees),
         cmocka_unit_test(each_hash_changes_the_root),
         cmocka_unit_test(a_maker_may_be_left_unfinished),
+        cmocka_unit_test(every_document_and_every_gap_is_proven),
+        cmocka_unit_test(nothing_is_in_a_corpus_without_documents),
+        cmocka_unit_test(every_change_to_a_proof_is_noticed),
+        cmocka_unit_test(absence_is_not_proven_of_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -330,7 +330,7 @@ static void check_changes(struct place *place, const struct sha256 *read, struct
     }
     for (size_t len = 0; len + 1 < line.len; len++)
         assert_false(holds((struct view){line.data, len}, read, stored, place->arena));
-    assert_true(noticed > 600);
+    assert_true(noticed > 500);
     buffer_destroy(&line);
 }
 

@@ -266,6 +266,23 @@ static void random_texts_read_as_defined(void **state)
     }
 }
 
+/* Beginnings and ends of characters in any order: of what blocks know, and of what they don't. */
+static void parts_of_characters_read_as_defined(void **state)
+{
+    (void)state;
+    static const unsigned char parts[] = {0xD0, 0xD1, 0xD2, 0xD3, 0xC2, 0xC3, 0xE2, 0xC4,
+                                          0xF0, 0xED, 0x80, 0x81, 0x8B, 0x90, 0x91, 0x97,
+                                          0xA0, 0xAD, 0xB2, 0xBB, 'a',  ' ',  '\n', '7'};
+    char text[200];
+    for (uint64_t round = 0; round < 30000; round++) {
+        struct random_key key = {round, RANDOM_TEST, 9};
+        size_t len = random_below(key, 0, sizeof text);
+        for (size_t i = 0; i < len; i++)
+            text[i] = (char)parts[random_below(key, 1 + i, sizeof parts)];
+        expect_as_defined((struct view){text, len}, round < 1000);
+    }
+}
+
 static void words_longer_than_a_piece_stay_whole(void **state)
 {
     (void)state;
@@ -359,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_normal_form_is_what_the_header_says),
         cmocka_unit_test(random_texts_read_as_defined),
+        cmocka_unit_test(parts_of_characters_read_as_defined),
         cmocka_unit_test(words_longer_than_a_piece_stay_whole),
         cmocka_unit_test(every_code_point_becomes_what_fits),
         cmocka_unit_test(places_are_those_of_the_words),

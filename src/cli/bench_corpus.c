@@ -10,9 +10,8 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "corpus/contamination.h"
+#include "corpus/comparisons.h"
 #include "corpus/minhash.h"
-#include "corpus/repeated_lines.h"
 
 enum {
     RUNS = 5,
@@ -240,7 +239,7 @@ struct stages {
     struct evaluation_items *items;
     struct contamination *contamination;
     struct overlap *overlaps; /* [STREAM_DOCUMENTS] */
-    double seconds[4];        /* duplicates, lines, overlaps, and what follows the last document */
+    double reading, closing;  /* seconds: adding documents, and what follows the last one */
     uint64_t dropped, lost_lines, overlapped;
 };
 
@@ -287,15 +286,10 @@ static void close_stages(struct stages *stages)
 static status run_batch(struct stages *stages, const struct numbered_text *documents, size_t count,
                         struct error *error)
 {
+    const struct comparisons finders = {stages->duplicates, stages->lines, stages->contamination};
     double start = cpu_seconds();
-    TRY(duplicates_add(stages->duplicates, documents, count, error));
-    stages->seconds[0] += cpu_seconds() - start;
-    start = cpu_seconds();
-    TRY(repeated_lines_add(stages->lines, documents, count, error));
-    stages->seconds[1] += cpu_seconds() - start;
-    start = cpu_seconds();
-    TRY(contamination_add(stages->overlaps, stages->contamination, documents, count, error));
-    stages->seconds[2] += cpu_seconds() - start;
+    TRY(comparisons_add(stages->overlaps, &finders, documents, count, error));
+    stages->reading += cpu_seconds() - start;
     for (size_t i = 0; i < count; i++)
         stages->overlapped += stages->overlaps[i].by_grams > 0;
     return OK;
@@ -318,7 +312,7 @@ static status finish_stages(struct stages *stages, struct error *error)
         stages->lost_lines += found ? losses.count : 0;
     }
     TRY(contamination_finish(stages->contamination, error));
-    stages->seconds[3] = cpu_seconds() - start;
+    stages->closing = cpu_seconds() - start;
     return OK;
 }
 
@@ -337,20 +331,18 @@ static status run_stream(struct stages *stages, struct stream *stream, uint64_t 
     return finish_stages(stages, error);
 }
 
+static void print_part(const char *name, double rate, double limit, bool json)
+{
+    bench_print(&(struct bench_row){"corpus", name, "MB/s", rate, limit, rate / limit, NULL}, json);
+}
+
 static void print_stream(const struct stages *stages, const struct stream *stream, bool json)
 {
-    static const char *const names[] = {"duplicates", "lines", "overlaps", "closing"};
-    double megabytes = (double)stream->bytes * 1e-6, all = 0;
+    double megabytes = (double)stream->bytes * 1e-6, all = stages->reading + stages->closing;
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    for (int i = 0; i < 4; i++)
-        all += stages->seconds[i];
-    for (int i = 0; i < 4; i++) {
-        double rate = megabytes / stages->seconds[i];
-        bench_print(&(struct bench_row){"corpus", names[i], "MB/s", rate, megabytes / all,
-                                        rate * all / megabytes, NULL},
-                    json);
-    }
+    print_part("comparisons", megabytes / stages->reading, megabytes / all, json);
+    print_part("closing", megabytes / stages->closing, megabytes / all, json);
     char more[256];
     snprintf(more, sizeof more,
              json ? ", \"megabytes\": %.0f, \"documents\": %llu, \"dropped\": %llu, "

@@ -44,8 +44,8 @@ status signals_work_create(struct signals_work **out, const struct language_mode
     work->model = model;
     signals_stop_words(&work->stop);
     memset(work->chunk.bytes, ' ', sizeof work->chunk.bytes);
-    struct buffer *buffers[] = {&work->hashes, &work->ends,  &work->live,
-                                &work->grams,  &work->slots, &work->table};
+    struct buffer *buffers[] = {&work->hashes, &work->ends,  &work->live,   &work->grams,
+                                &work->slots,  &work->table, &work->shorts, &work->filter};
     const size_t most = (size_t)SIGNAL_TOKENS_MAX * 4 * sizeof(struct repeat_entry);
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         buffer_create(buffers[i], most);
@@ -57,8 +57,8 @@ void signals_work_destroy(struct signals_work *work)
 {
     if (!work)
         return;
-    struct buffer *buffers[] = {&work->hashes, &work->ends,  &work->live,
-                                &work->grams,  &work->slots, &work->table};
+    struct buffer *buffers[] = {&work->hashes, &work->ends,  &work->live,   &work->grams,
+                                &work->slots,  &work->table, &work->shorts, &work->filter};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         buffer_destroy(buffers[i]);
 }

@@ -45,6 +45,8 @@ struct signals_work {
     struct buffer grams;  /* uint64_t: their hashes */
     struct buffer slots;  /* uint32_t: where they are in the table */
     struct buffer table;  /* struct repeat_entry */
+    struct buffer shorts; /* uint32_t: the tokens' hashes again, shorter */
+    struct buffer filter; /* counts or marks by slots */
     size_t tokens;        /* in hashes */
 };
 

@@ -16,10 +16,10 @@
 
 /* ---- hashes ---- */
 
-enum { SHORT_BYTES = 16 };
+enum { HALF_BYTES = 16, SHORT_BYTES = 2 * HALF_BYTES };
 
-/* Sixteen bytes, zeros after `len`. */
-static inline uint64_t mix_short(const uint64_t half[2], size_t len)
+/* Sixteen bytes. */
+static inline uint64_t mix_half(const uint64_t half[2], size_t len)
 {
     __extension__ typedef unsigned __int128 wide;
     wide product = (wide)(half[0] ^ 0x8BB84B93962EACC9u ^ len) * (half[1] ^ 0x2D358DCCAA6C78A5u);
@@ -27,13 +27,19 @@ static inline uint64_t mix_short(const uint64_t half[2], size_t len)
            (half[1] << 32 | half[1] >> 32);
 }
 
+/* Of what has more than sixteen bytes, with zeros up to 32. */
+static inline uint64_t mix_halves(const uint64_t halves[4], size_t len)
+{
+    return repeat_mix(mix_half(halves, len), mix_half(halves + 2, len));
+}
+
 static uint64_t token_hash(const char *at, size_t len)
 {
     if (len > SHORT_BYTES)
         return hash64(at, len, 0);
-    uint64_t half[2] = {0, 0};
-    memcpy(half, at, len);
-    return mix_short(half, len);
+    uint64_t halves[4] = {0};
+    memcpy(halves, at, len);
+    return len <= HALF_BYTES ? mix_half(halves, len) : mix_halves(halves, len);
 }
 
 /* ---- stop words ---- */
@@ -223,6 +229,11 @@ static inline size_t read_character(uint32_t *c, const struct scan *scan, size_t
         *c = (byte[0] & 0x1Fu) << 6 | (byte[1] & 0x3Fu);
         return 2;
     }
+    if (byte[0] > 0xE0 && byte[0] < 0xED && scan->len - at > 2 && (byte[1] & 0xC0) == 0x80 &&
+        (byte[2] & 0xC0) == 0x80) {
+        *c = (byte[0] & 0xFu) << 12 | (byte[1] & 0x3Fu) << 6 | (byte[2] & 0x3Fu);
+        return 3;
+    }
     size_t taken = utf8_decode(c, scan->data + at, scan->len - at);
     if (*c == UTF8_BAD)
         *c = UTF8_REPLACEMENT;
@@ -364,34 +375,70 @@ static inline bool may_go_on(uint8_t byte)
 
 /* What is counted of plain words, in registers. */
 struct tally {
-    uint64_t words, characters, longest, alphabetic, stop_hits;
+    uint64_t words, characters, longest, alphabetic, stop_hits, symbols;
     uint32_t stop_seen;
 };
 
-/* Of plain characters, and ends with them; 16 bytes may be read. */
+static inline void tally_token(const struct scan *scan, size_t token, uint64_t hash,
+                               size_t characters)
+{
+    scan->hashes[token] = hash;
+    scan->ends[token + 1] = scan->ends[token] + (uint32_t)characters + 1;
+}
+
+/* Reads `len` bytes, at most 16, of 16 that may be read; the others are zeros. */
+static inline void read_half(uint64_t half[2], const uint8_t *at, size_t len)
+{
+    static const uint8_t kept[2 * HALF_BYTES] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                                 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+    uint64_t mask[2];
+    memcpy(half, at, HALF_BYTES);
+    memcpy(mask, kept + HALF_BYTES - len, HALF_BYTES);
+    half[0] &= mask[0];
+    half[1] &= mask[1];
+}
+
+/* Bytes beyond ASCII. */
+static inline size_t count_beyond(const uint64_t half[2])
+{
+    return (size_t)__builtin_popcountll((half[0] & ONES * 0x80) >> 1 | (half[1] & ONES * 0x80));
+}
+
+/* A word of plain characters alone, with at most SHORT_BYTES; as many may be read. */
 static inline void scan_plain_word(struct tally *tally, const struct scan *scan, size_t token,
                                    const uint8_t *at, size_t len)
 {
-    static const uint8_t kept[2 * SHORT_BYTES] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
-                                                  0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
-    uint64_t half[2], mask[2];
-    memcpy(half, at, SHORT_BYTES);
-    memcpy(mask, kept + SHORT_BYTES - len, SHORT_BYTES);
-    half[0] &= mask[0];
-    half[1] &= mask[1];
-    uint64_t hash = mix_short(half, len);
-    /* letters of two bytes have both beyond ASCII; digits alone have no byte from 64 on */
-    uint64_t beyond = (half[0] & ONES * 0x80) >> 1 | (half[1] & ONES * 0x80);
-    size_t characters = len - (size_t)__builtin_popcountll(beyond) / 2;
+    uint64_t halves[4], hash;
+    size_t beyond, first = len < HALF_BYTES ? len : HALF_BYTES;
+    read_half(halves, at, first);
+    beyond = count_beyond(halves);
+    if (len <= HALF_BYTES)
+        hash = mix_half(halves, len);
+    else {
+        read_half(halves + 2, at + HALF_BYTES, len - HALF_BYTES);
+        beyond += count_beyond(halves + 2);
+        hash = mix_halves(halves, len);
+    }
+    size_t characters = len - beyond / 2; /* both bytes of a letter are beyond ASCII */
     tally->words++;
     tally->characters += characters;
     tally->longest = characters > tally->longest ? characters : tally->longest;
-    tally->alphabetic += ((half[0] | half[1]) & ONES * 0xC0) != 0;
+    /* digits alone have no byte from 64 on; words of more than sixteen are no numbers mostly */
+    bool letter = ((halves[0] | halves[1]) & ONES * 0xC0) != 0;
+    if (len > HALF_BYTES)
+        letter |= ((halves[2] | halves[3]) & ONES * 0xC0) != 0;
+    tally->alphabetic += letter;
     uint32_t stop = stop_bit(&scan->work->stop, hash);
     tally->stop_seen |= stop;
     tally->stop_hits += stop != 0;
-    scan->hashes[token] = hash;
-    scan->ends[token + 1] = scan->ends[token] + (uint32_t)characters + 1;
+    tally_token(scan, token, hash, characters);
+}
+
+/* A symbol that stands alone and of which nothing else is counted. */
+static inline bool is_simple_symbol(const uint8_t *at)
+{
+    return at[0] > ' ' && at[0] < 0x7F && at[0] != '#' && at[0] != '{' && at[0] != '}' &&
+           at[0] != at[1];
 }
 
 static void count_chunk(struct signals *out, const uint8_t *flags, size_t len, size_t blocks)
@@ -422,6 +469,11 @@ static void scan_places(struct scan *scan, const struct signals_chunk *chunk)
                 scan_plain_word(&tally, scan, token++, bytes + begin, end - begin);
                 continue;
             }
+        } else if (is_simple_symbol(bytes + begin) && begin >= scan->at) {
+            uint64_t half[2] = {htole64(bytes[begin]), 0};
+            tally.symbols++;
+            tally_token(scan, token++, mix_half(half, 1), 1);
+            continue;
         }
         if (begin < scan->at)
             continue;
@@ -436,6 +488,7 @@ static void scan_places(struct scan *scan, const struct signals_chunk *chunk)
     out->tokens = token;
     out->words += tally.words;
     out->word_characters += tally.characters;
+    out->characters += tally.symbols;
     out->words_alphabetic += tally.alphabetic;
     out->word_longest = tally.longest > out->word_longest ? tally.longest : out->word_longest;
 }

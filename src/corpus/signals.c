@@ -41,7 +41,8 @@ status signals_work_create(struct signals_work **out, const struct language_mode
     ASSERT(out && arena && error);
     struct signals_work *work;
     TRY_ALLOC(work, arena, 1, error);
-    work->model = model;
+    if (model)
+        TRY(language_memory_create(&work->language, model, arena, error));
     signals_stop_words(&work->stop);
     memset(work->chunk.bytes, ' ', sizeof work->chunk.bytes);
     struct buffer *buffers[] = {&work->hashes, &work->ends,  &work->live,   &work->grams,
@@ -232,12 +233,11 @@ static status measure_paragraphs(struct signals *out, struct signals_work *work,
 
 /* ---- the whole ---- */
 
-static void measure_language(struct signals *out, const struct language_model *model,
-                             struct view text)
+static void measure_language(struct signals *out, struct language_memory *memory, struct view text)
 {
-    if (!model)
+    if (!memory)
         return;
-    struct language_guess guess = language_detect(model, text);
+    struct language_guess guess = language_recall(memory, text);
     out->language = (uint64_t)(guess.language + 1);
     out->language_score = (uint64_t)(guess.score * SIGNAL_TEN_THOUSAND);
 }
@@ -254,7 +254,7 @@ status signals_measure(struct signals *out, struct signals_work *work, struct vi
     TRY(measure_paragraphs(&signals, work, text, error));
     TRY(signals_tokens(&signals, work, text, error));
     TRY(signals_repetition(&signals, work, error));
-    measure_language(&signals, work->model, text);
+    measure_language(&signals, work->language, text);
     *out = signals;
     return OK;
 }

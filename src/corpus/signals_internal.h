@@ -36,7 +36,7 @@ struct signals_chunk {
 };
 
 struct signals_work {
-    const struct language_model *model;
+    struct language_memory *language; /* NULL: none is told */
     struct stop_words stop;
     struct signals_chunk chunk;
     struct buffer hashes; /* uint64_t [tokens] */

@@ -129,9 +129,16 @@ status utf8_lossy(struct buffer *out, struct view text, struct error *error)
 
 size_t utf8_count(struct view text)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < text.len; i++)
-        count += !is_continuation(text.data[i]);
+    enum { BLOCK = 128 }; /* counted in a byte, so that vectors hold as many as can be */
+    size_t count = 0, at = 0;
+    for (; text.len - at >= BLOCK; at += BLOCK) {
+        uint8_t some = 0;
+        for (size_t i = 0; i < BLOCK; i++)
+            some = (uint8_t)(some + !is_continuation(text.data[at + i]));
+        count += some;
+    }
+    for (; at < text.len; at++)
+        count += !is_continuation(text.data[at]);
     return count;
 }
 

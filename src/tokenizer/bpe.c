@@ -7,8 +7,7 @@
  * cache of short pre-tokens, a plain scan up to NAIVE_BYTES_MAX, a heap over a linked list above.
  */
 enum {
-    CACHE_ENTRIES = 1 << 17,
-    CACHE_KEY_BYTES = 31,
+    CACHE_BITS = 17,
     CACHE_IDS = 7,
     NAIVE_BYTES_MAX = 64,
     PENDING_IDS = 1024, /* gathered before they go to the caller's list */
@@ -38,7 +37,7 @@ status tokenizer_encoder_create(struct tokenizer_encoder **out, const struct tok
     ASSERT(out && tokenizer && arena && error);
     struct tokenizer_encoder *encoder;
     TRY_ALLOC(encoder, arena, 1, error);
-    TRY_ALLOC(encoder->cache, arena, CACHE_ENTRIES, error);
+    TRY_ALLOC(encoder->cache, arena, (size_t)1 << CACHE_BITS, error);
     encoder->tokenizer = tokenizer;
     buffer_create(&encoder->nodes, SIZE_MAX / 4);
     buffer_create(&encoder->heap, SIZE_MAX / 4);
@@ -228,61 +227,18 @@ static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder,
 
 /* ---- the cache ---------------------------------------------------------- */
 
-/* The first `len` bytes of a word of eight, the others zero; len 0 to 8, in memory order. */
-static inline uint64_t bytes_masked(const char *at, size_t len)
-{
-    static const unsigned char ones_then_zeros[16] = {255, 255, 255, 255, 255, 255, 255, 255};
-    uint64_t bytes, mask;
-    memcpy(&bytes, at, 8);
-    memcpy(&mask, ones_then_zeros + 8 - len, 8);
-    return bytes & mask;
-}
-
-static inline size_t part_len(size_t len, size_t before)
-{
-    return len <= before ? 0 : len - before >= 8 ? 8 : len - before;
-}
-
-/* Reads 32 bytes at word.data if `readable`, so that no call of memcpy with a variable length is
- * needed, which costs more than all the rest. */
-static inline void cache_key(uint64_t key[4], struct view word, bool readable)
-{
-    char copy[32];
-    const char *from = word.data;
-    if (!readable) {
-        memset(copy, 0, sizeof copy);
-        memcpy(copy, word.data, word.len);
-        from = copy;
-    }
-    for (size_t i = 0; i < 4; i++)
-        key[i] = bytes_masked(from + 8 * i, part_len(word.len, 8 * i));
-    /* Key bytes end before the last one, which distinguishes words that end in zeros. */
-    memcpy((char *)key + 31, &(unsigned char){(unsigned char)word.len}, 1);
-}
-
-static inline size_t cache_slot(const uint64_t key[4])
-{
-    uint64_t mixed =
-        (key[0] ^ key[1] * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xC2B2AE3D27D4EB4F);
-    mixed = (mixed ^ mixed >> 32 ^ key[2]) * UINT64_C(0x94D049BB133111EB);
-    mixed = (mixed ^ mixed >> 29 ^ key[3]) * UINT64_C(0xBF58476D1CE4E5B9);
-    return mixed >> 47;
-}
-_Static_assert(CACHE_ENTRIES == 1 << 17, "a slot number is the top seventeen bits of the hash");
-
 static inline bool cache_holds(const struct cache_entry *entry, const uint64_t key[4])
 {
-    return entry->count > 0 && ((entry->key[0] ^ key[0]) | (entry->key[1] ^ key[1]) |
-                                (entry->key[2] ^ key[2]) | (entry->key[3] ^ key[3])) == 0;
+    return entry->count > 0 && word_key_equal(entry->key, key);
 }
 
-/* Writes the ids of a word of at most CACHE_KEY_BYTES; returns how many. */
+/* Writes the ids of a word of at most WORD_KEY_BYTES; returns how many. */
 static inline size_t encode_cached(uint32_t *ids, struct tokenizer_encoder *encoder,
                                    struct view word, bool readable)
 {
     uint64_t key[4];
-    cache_key(key, word, readable);
-    struct cache_entry *entry = &encoder->cache[cache_slot(key)];
+    word_key(key, word, readable);
+    struct cache_entry *entry = &encoder->cache[word_key_hash(key) >> (64 - CACHE_BITS)];
     if (cache_holds(entry, key)) {
         memcpy(ids, entry->ids, sizeof entry->ids); /* a fixed size is faster than the count */
         return entry->count;
@@ -304,7 +260,7 @@ static status encode_plain(struct tokens *out, struct tokenizer_encoder *encoder
         if (PENDING_IDS - encoder->pending < NAIVE_BYTES_MAX)
             TRY(flush(out, encoder, error));
         uint32_t *ids = encoder->ids + encoder->pending;
-        if (word.len <= CACHE_KEY_BYTES)
+        if (word.len <= WORD_KEY_BYTES)
             encoder->pending += encode_cached(ids, encoder, word, text.len >= 32);
         else if (word.len <= NAIVE_BYTES_MAX)
             encoder->pending += encode_naive(ids, encoder->tokenizer, word);

@@ -127,20 +127,30 @@ size_t split_next(struct view text)
     return spaces_end(text);
 }
 
-/* After a newline only more white space belongs to the same pre-token.  The leads C2, E1, E2 and E3
- * may begin white space. */
+/* Whether the character before `at` is surely a letter: of ASCII, or U+0400 to U+047F. */
+static bool letter_before(struct view text, size_t at)
+{
+    unsigned char last = (unsigned char)text.data[at - 1];
+    if (last < 0x80)
+        return (last | 0x20) >= 'a' && (last | 0x20) <= 'z';
+    return at >= 2 && last < 0xC0 && ((unsigned char)text.data[at - 2] & 0xFE) == 0xD0;
+}
+
+/* Whether what follows a newline can't be white space: the leads C2, E1, E2 and E3 may begin it. */
+static bool text_begins(unsigned char next)
+{
+    return next > ' ' && next != 0xC2 && (next < 0xE1 || next > 0xE3);
+}
+
+/* Letters end before a space, whatever comes behind it, and after a newline only more white space
+ * belongs to the same pre-token. */
 size_t split_cut(struct view text, size_t from)
 {
-    while (from < text.len) {
-        const char *newline = memchr(text.data + from, '\n', text.len - from);
-        if (!newline)
-            break;
-        from = (size_t)(newline - text.data) + 1;
-        if (from == text.len)
-            break;
-        unsigned char next = (unsigned char)text.data[from];
-        if (next > ' ' && next != 0xC2 && (next < 0xE1 || next > 0xE3))
-            return from;
+    for (size_t at = from ? from : 1; at < text.len; at++) {
+        if (text.data[at] == ' ' && letter_before(text, at))
+            return at;
+        if (text.data[at - 1] == '\n' && text_begins((unsigned char)text.data[at]))
+            return at;
     }
     return text.len;
 }

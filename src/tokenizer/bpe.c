@@ -63,9 +63,21 @@ static inline uint32_t rank_of(const struct tokenizer *tokenizer, uint32_t left,
     return slot ? slot->rank : TOKEN_NONE;
 }
 
+/* The token that a pre-token is as a whole, where that goes before merges, or TOKEN_NONE. */
+static inline uint32_t whole_word(const struct tokenizer *tokenizer, struct view word)
+{
+    if (!tokenizer->whole_words || word.len > TOKENIZER_TOKEN_BYTES_MAX)
+        return TOKEN_NONE;
+    uint32_t id = tokenizer_find(tokenizer, word);
+    return id < tokenizer->special_first ? id : TOKEN_NONE;
+}
+
 /* Encodes in place of `ids` (room for word.len); returns how many remain. */
 static size_t encode_naive(uint32_t *ids, const struct tokenizer *tokenizer, struct view word)
 {
+    ids[0] = whole_word(tokenizer, word);
+    if (ids[0] != TOKEN_NONE)
+        return 1;
     uint32_t ranks[NAIVE_BYTES_MAX]; /* of the pair (i, i + 1) */
     size_t count = word.len;
     ASSERT(count > 0 && count <= NAIVE_BYTES_MAX);
@@ -80,7 +92,7 @@ static size_t encode_naive(uint32_t *ids, const struct tokenizer *tokenizer, str
                 best = i;
         if (ranks[best] == TOKEN_NONE)
             break;
-        ids[best] = tokenizer->merges[ranks[best]].result;
+        ids[best] = tokenizer->results[ranks[best]];
         count--;
         memmove(ids + best + 1, ids + best + 2, (count - best - 1) * sizeof *ids);
         memmove(ranks + best, ranks + best + 1, (count - best) * sizeof *ranks);
@@ -150,7 +162,7 @@ static void pair_merge(struct long_word *word, uint32_t at)
 {
     struct node *node = &word->nodes[at];
     struct node *gone = &word->nodes[node->next];
-    node->id = word->tokenizer->merges[node->rank].result;
+    node->id = word->tokenizer->results[node->rank];
     node->next = gone->next;
     gone->rank = TOKEN_NONE;
     if (node->next != TOKEN_NONE)
@@ -200,6 +212,11 @@ static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder,
                           struct error *error)
 {
     ASSERT(text.len < TOKEN_NONE);
+    uint32_t whole = whole_word(encoder->tokenizer, text);
+    if (whole != TOKEN_NONE) {
+        encoder->ids[encoder->pending++] = whole;
+        return OK;
+    }
     buffer_clear(&encoder->nodes);
     buffer_clear(&encoder->heap);
     TRY(buffer_reserve(&encoder->nodes, text.len * sizeof(struct node), error));
@@ -255,8 +272,9 @@ static inline size_t encode_cached(uint32_t *ids, struct tokenizer_encoder *enco
 static status encode_plain(struct tokens *out, struct tokenizer_encoder *encoder, struct view text,
                            struct error *error)
 {
+    split_function *next = encoder->tokenizer->pattern->next;
     while (text.len > 0) {
-        struct view word = {text.data, split_next(text)};
+        struct view word = {text.data, next(text)};
         if (PENDING_IDS - encoder->pending < NAIVE_BYTES_MAX)
             TRY(flush(out, encoder, error));
         uint32_t *ids = encoder->ids + encoder->pending;

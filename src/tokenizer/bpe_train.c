@@ -13,7 +13,7 @@
 
 enum { PAIR_COUNT_MIN = 2, PAIR_SLOTS_FIRST = 1 << 16, BYTE_PAIRS = 256 * 256 };
 
-/* Places lie in chunks, each twice as long as the one before it: [length, previous chunk, words]. */
+/* Places lie in chunks, each twice as long as the one before: length, previous chunk, words. */
 enum { CHUNK_HEAD = 2, CHUNK_FIRST = 2, CHUNK_MAX = 4096, AHEAD = 8 };
 
 struct pair {

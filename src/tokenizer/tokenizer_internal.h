@@ -27,6 +27,10 @@ struct tokenizer {
     uint32_t *token_slots; /* ids hashed by their bytes, TOKEN_NONE where empty */
     uint32_t byte_ids[256];
     uint32_t specials[TOKEN_SPECIAL_COUNT];
+    const struct split_pattern *pattern;
+    uint32_t *results;  /* [ranks] the token that a merge of this rank makes */
+    bool whole_words;   /* a pre-token that is a token is taken as it is, whatever its merges */
+    bool is_rank_table; /* pairs come from a table of ranks: there is no list of merges to write */
 };
 
 extern const char *const tokenizer_special_texts[TOKEN_SPECIAL_COUNT];
@@ -45,6 +49,16 @@ MUST_USE status tokenizer_assemble(struct tokenizer **out, const char *name, str
 MUST_USE status tokenizer_assemble_merges(struct tokenizer *tokenizer, const char *name,
                                           struct merge *merges, uint32_t count, struct arena *arena,
                                           struct error *error);
+/* Or makes pairs of a table of ranks: any two neighbours that together are a token may become it,
+ * the smallest id first, as tiktoken has it. */
+MUST_USE status tokenizer_assemble_ranks(struct tokenizer *tokenizer, const char *name,
+                                         struct arena *arena, struct error *error);
+
+/* ---- rank_table_read.c: a table of ranks as js-tiktoken packs it, in parsed JSON --- */
+struct cJSON;
+bool is_rank_table(const struct cJSON *root);
+MUST_USE status rank_table_read(struct tokenizer **out, const char *name, const struct cJSON *root,
+                                struct arena *arena, struct error *error);
 
 static inline uint32_t pair_hash(uint32_t left, uint32_t right)
 {
@@ -66,9 +80,18 @@ static inline const struct merge_slot *merge_find(const struct tokenizer *tokeni
 }
 
 /* ---- split.c ---------------------------------------------------------------
- * The length of the pre-token at the start of `text` (len >= 1), exactly as tokenizer_pattern
- * matches there; a byte that is not UTF-8 counts as a symbol of its own.  Amortised linear. */
-size_t split_next(struct view text);
+ * The length of the pre-token at the start of `text` (len >= 1), exactly as the pattern matches
+ * there; a byte that is not UTF-8 counts as a symbol of its own.  Amortised linear. */
+typedef size_t split_function(struct view text);
+struct split_pattern {
+    const char *name, *regex;
+    split_function *next;
+};
+/* The pattern with exactly this text, or NULL. */
+const struct split_pattern *split_pattern_find(const char *regex);
+/* All patterns in turn, then NULL. */
+const struct split_pattern *split_pattern_at(size_t index);
+split_function split_next; /* as tokenizer_pattern */
 /* The first position >= `from` and > 0 found at which text may be cut without changing its
  * pre-tokens, or text.len. */
 size_t split_cut(struct view text, size_t from);

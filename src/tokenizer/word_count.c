@@ -176,7 +176,8 @@ size_t upper_case(char *out, struct view text)
     return len;
 }
 
-/* A pre-token in upper case is the pre-token of the text in upper case, so that counts suffice. */
+/* A pre-token in upper case is the pre-token of the text in upper case, so that counts suffice
+ * (but for U+017F after an apostrophe, whose capital is the S of ASCII). */
 static status add_upper_case(struct word_table *words, uint32_t every, struct error *error)
 {
     char upper[2 * TRAINING_WORD_BYTES_MAX];

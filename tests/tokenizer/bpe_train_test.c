@@ -309,7 +309,8 @@ static void any_order_of_documents_and_threads_gives_the_same_sample(void **stat
     buffer_destroy(&first);
 }
 
-/* Learning from counts raised to upper case is learning from the text in upper case. */
+/* Learning from counts raised to upper case is learning from the text in upper case; only U+017F,
+ * whose capital is the S of ASCII, may come to stand in a contraction. */
 static void upper_case_moves_no_border(void **state)
 {
     (void)state;
@@ -319,6 +320,8 @@ static void upper_case_moves_no_border(void **state)
     for (uint64_t round = 0; round < 20000; round++) {
         buffer_clear(&text);
         append_awkward(&text, (struct random_key){5, RANDOM_TEST, round}, 30);
+        if (strstr(text.data, "'\u017F"))
+            continue;
         struct view rest = {text.data, text.len};
         size_t len = upper_case(upper, rest), at = 0;
         while (rest.len > 0) {

@@ -59,7 +59,7 @@ avx512_flags         := -mprfchw -mavx512f -mavx512bw -mavx512vl -mavx512dq -mpr
 isa_flags_avx512     := -DKERNEL_ISA=2 $(avx512_flags)
 isa_flags_avx512bf16 := -DKERNEL_ISA=3 $(avx512_flags) -mavx512bf16
 
-.PHONY: all demo check exact bench plan-check fuzz format help clean setup setup-check
+.PHONY: all demo check exact bench plan-check interop fuzz format help clean setup setup-check
 all: $(BUILD)/rodnik
 
 # ---- objects, one library per module, the program ------------------------------------------------------------------------
@@ -175,10 +175,15 @@ bench: all
 	$(BUILD)/rodnik bench fair
 	$(BUILD)/rodnik bench corpus
 	$(BUILD)/rodnik bench corpus --megabytes 500
+	$(BUILD)/rodnik bench tokenizer
 
 # Plans of `rodnik plan` beside short runs: within 20 % on a machine that does nothing else.
 plan-check: setup-check all
 	scripts/plan_check.sh
+
+# What other programs make of our files: a million strings a vocabulary, every code point.
+interop: setup-check all
+	RODNIK_STRINGS=1000000 sh tests/scripts/tokenizer_peers_test.sh $(BUILD)/rodnik
 
 # Fuzz targets: fuzz/<name>_fuzz.c, clang's libFuzzer, FUZZ_SECONDS each, corpora under fuzz/corpus/<name>.
 FUZZ_SECONDS = 60
@@ -198,6 +203,7 @@ help:
 	@echo 'make exact      one hash over instruction sets, threads, processes, compilers, processors: a table (long form)'
 	@echo 'make bench      speed beside the limits of this machine'
 	@echo 'make plan-check rodnik plan beside measured steps and memory'
+	@echo 'make interop    a million strings as tokens beside tokenizers, llama.cpp and tiktoken'
 	@echo 'make fuzz       fuzz every parser (FUZZ_SECONDS=60 each)'
 	@echo 'make format     clang-format the sources'
 	@echo 'make setup      install the packages that building needs'

@@ -9,6 +9,7 @@ import sys
 COUNT = 0x110000
 KINDS = {"L": 1, "M": 2, "N": 3, "P": 5, "S": 6}
 WHITE_SPACE = 4
+IDEOGRAPHS_15_1 = range(0x2EBF0, 0x2EE5E)  # what Unicode 15.1 added, but for five symbols
 SCRIPTS = {"Cyrillic": 1, "Latin": 2}
 OTHER_SCRIPT = 3
 UPPER, LOWER, COMPOSES = 1 << 5, 1 << 6, 1 << 7
@@ -52,6 +53,8 @@ def read(folder):
         upper, lower = fields[12], fields[13]
         cases[first] = (int(lower, 16) - first if lower else 0,
                         int(upper, 16) - first if upper else 0)
+    for code_point in IDEOGRAPHS_15_1:
+        properties[code_point] = KINDS["L"]
     for first, last, fields in property_ranges(f"{folder}/PropList.txt"):
         if fields[0] == "White_Space":
             for code_point in range(first, last + 1):

@@ -1,4 +1,5 @@
-/* SHA-256 (OpenSSL) for whatever is proven, xxHash for tables that never leave the process. */
+/* SHA-256 (OpenSSL) for whatever is proven, xxHash (XXH3, 64 bits, the same on every machine) for
+ * tables and for choosing samples. */
 #ifndef RODNIK_BASE_HASH_H
 #define RODNIK_BASE_HASH_H
 

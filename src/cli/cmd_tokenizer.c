@@ -34,12 +34,13 @@ static status next_document(void *context, struct view *text, struct error *erro
         return OK;
     }
     *text = (struct view){0};
+    documents->index = 0;
     return OK;
 }
 
 struct training_job {
     const char *corpus, *out;
-    int64_t vocabulary, sample_megabytes, threads;
+    int64_t vocabulary, sample_megabytes, upper_case_every, threads;
 };
 
 /* How well a tokenizer packs text it has not seen. */
@@ -128,6 +129,9 @@ static status train_from_corpus(struct tokenizer **out, struct packing *packing,
         out,
         &(struct tokenizer_training){.vocabulary = (uint32_t)job->vocabulary,
                                      .sample_max_bytes = (size_t)job->sample_megabytes * MEGABYTE,
+                                     .upper_case_every = job->upper_case_every
+                                                             ? (uint32_t)job->upper_case_every
+                                                             : TOKENIZER_NEVER,
                                      .pool = pool,
                                      .next = next_document,
                                      .context = &documents},
@@ -143,7 +147,8 @@ done:
 
 static int train(int argc, char **argv, struct arena *arena)
 {
-    struct training_job job = {.vocabulary = 16384, .sample_megabytes = 500};
+    struct training_job job = {
+        .vocabulary = 16384, .sample_megabytes = 500, .upper_case_every = 24};
     bool json = false;
     const struct option table[] = {
         {"corpus", OPTION_STRING, &job.corpus, 0, 0, "DIR", "corpus to learn from (needed)"},
@@ -151,7 +156,10 @@ static int train(int argc, char **argv, struct arena *arena)
         {"vocab", OPTION_INT, &job.vocabulary, TOKENIZER_VOCABULARY_MIN, TOKENIZER_VOCABULARY_MAX,
          "N", "tokens in all, special tokens included (default 16384)"},
         {"sample", OPTION_INT, &job.sample_megabytes, 1, 16000, "MB",
-         "learn from the first MB megabytes of documents (default 500)"},
+         "learn from at most MB megabytes of documents, chosen by hash (default 500)"},
+        {"upper-case-every", OPTION_INT, &job.upper_case_every, 0, 1000000, "N",
+         "words count in upper case, too, once for N times that they stand there (default 24; 0: "
+         "never)"},
         {"threads", OPTION_INT, &job.threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
         {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
     };

@@ -1,7 +1,7 @@
-/* Properties of code points that text work needs, from the Unicode Character Database 15.0, and the
- * canonical composed form (NFC).  The tables are src/text/unicode_tables.c, written by
- * scripts/unicode_tables.py.  Not for locales, collation or full case mapping.  No state, any
- * thread. */
+/* Properties of code points that text work needs, from the Unicode Character Database 15.0 with the
+ * ideographs of 15.1, and the canonical composed form (NFC).  The tables are
+ * src/text/unicode_tables.c, written by scripts/unicode_tables.py.  Not for locales, collation or
+ * full case mapping.  No state, any thread. */
 #ifndef RODNIK_TEXT_UNICODE_H
 #define RODNIK_TEXT_UNICODE_H
 

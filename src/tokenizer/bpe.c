@@ -7,8 +7,7 @@
  * cache of short pre-tokens, a plain scan up to NAIVE_BYTES_MAX, a heap over a linked list above.
  */
 enum {
-    CACHE_ENTRIES = 1 << 17,
-    CACHE_KEY_BYTES = 31,
+    CACHE_BITS = 17,
     CACHE_IDS = 7,
     NAIVE_BYTES_MAX = 64,
     PENDING_IDS = 1024, /* gathered before they go to the caller's list */
@@ -38,7 +37,7 @@ status tokenizer_encoder_create(struct tokenizer_encoder **out, const struct tok
     ASSERT(out && tokenizer && arena && error);
     struct tokenizer_encoder *encoder;
     TRY_ALLOC(encoder, arena, 1, error);
-    TRY_ALLOC(encoder->cache, arena, CACHE_ENTRIES, error);
+    TRY_ALLOC(encoder->cache, arena, (size_t)1 << CACHE_BITS, error);
     encoder->tokenizer = tokenizer;
     buffer_create(&encoder->nodes, SIZE_MAX / 4);
     buffer_create(&encoder->heap, SIZE_MAX / 4);
@@ -64,9 +63,21 @@ static inline uint32_t rank_of(const struct tokenizer *tokenizer, uint32_t left,
     return slot ? slot->rank : TOKEN_NONE;
 }
 
+/* The token that a pre-token is as a whole, where that goes before merges, or TOKEN_NONE. */
+static inline uint32_t whole_word(const struct tokenizer *tokenizer, struct view word)
+{
+    if (!tokenizer->whole_words || word.len > TOKENIZER_TOKEN_BYTES_MAX)
+        return TOKEN_NONE;
+    uint32_t id = tokenizer_find(tokenizer, word);
+    return id < tokenizer->special_first ? id : TOKEN_NONE;
+}
+
 /* Encodes in place of `ids` (room for word.len); returns how many remain. */
 static size_t encode_naive(uint32_t *ids, const struct tokenizer *tokenizer, struct view word)
 {
+    ids[0] = whole_word(tokenizer, word);
+    if (ids[0] != TOKEN_NONE)
+        return 1;
     uint32_t ranks[NAIVE_BYTES_MAX]; /* of the pair (i, i + 1) */
     size_t count = word.len;
     ASSERT(count > 0 && count <= NAIVE_BYTES_MAX);
@@ -81,7 +92,7 @@ static size_t encode_naive(uint32_t *ids, const struct tokenizer *tokenizer, str
                 best = i;
         if (ranks[best] == TOKEN_NONE)
             break;
-        ids[best] = tokenizer->merges[ranks[best]].result;
+        ids[best] = tokenizer->results[ranks[best]];
         count--;
         memmove(ids + best + 1, ids + best + 2, (count - best - 1) * sizeof *ids);
         memmove(ranks + best, ranks + best + 1, (count - best) * sizeof *ranks);
@@ -151,7 +162,7 @@ static void pair_merge(struct long_word *word, uint32_t at)
 {
     struct node *node = &word->nodes[at];
     struct node *gone = &word->nodes[node->next];
-    node->id = word->tokenizer->merges[node->rank].result;
+    node->id = word->tokenizer->results[node->rank];
     node->next = gone->next;
     gone->rank = TOKEN_NONE;
     if (node->next != TOKEN_NONE)
@@ -201,6 +212,11 @@ static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder,
                           struct error *error)
 {
     ASSERT(text.len < TOKEN_NONE);
+    uint32_t whole = whole_word(encoder->tokenizer, text);
+    if (whole != TOKEN_NONE) {
+        encoder->ids[encoder->pending++] = whole;
+        return OK;
+    }
     buffer_clear(&encoder->nodes);
     buffer_clear(&encoder->heap);
     TRY(buffer_reserve(&encoder->nodes, text.len * sizeof(struct node), error));
@@ -228,61 +244,18 @@ static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder,
 
 /* ---- the cache ---------------------------------------------------------- */
 
-/* The first `len` bytes of a word of eight, the others zero; len 0 to 8, in memory order. */
-static inline uint64_t bytes_masked(const char *at, size_t len)
-{
-    static const unsigned char ones_then_zeros[16] = {255, 255, 255, 255, 255, 255, 255, 255};
-    uint64_t bytes, mask;
-    memcpy(&bytes, at, 8);
-    memcpy(&mask, ones_then_zeros + 8 - len, 8);
-    return bytes & mask;
-}
-
-static inline size_t part_len(size_t len, size_t before)
-{
-    return len <= before ? 0 : len - before >= 8 ? 8 : len - before;
-}
-
-/* Reads 32 bytes at word.data if `readable`, so that no call of memcpy with a variable length is
- * needed, which costs more than all the rest. */
-static inline void cache_key(uint64_t key[4], struct view word, bool readable)
-{
-    char copy[32];
-    const char *from = word.data;
-    if (!readable) {
-        memset(copy, 0, sizeof copy);
-        memcpy(copy, word.data, word.len);
-        from = copy;
-    }
-    for (size_t i = 0; i < 4; i++)
-        key[i] = bytes_masked(from + 8 * i, part_len(word.len, 8 * i));
-    /* Key bytes end before the last one, which distinguishes words that end in zeros. */
-    memcpy((char *)key + 31, &(unsigned char){(unsigned char)word.len}, 1);
-}
-
-static inline size_t cache_slot(const uint64_t key[4])
-{
-    uint64_t mixed =
-        (key[0] ^ key[1] * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xC2B2AE3D27D4EB4F);
-    mixed = (mixed ^ mixed >> 32 ^ key[2]) * UINT64_C(0x94D049BB133111EB);
-    mixed = (mixed ^ mixed >> 29 ^ key[3]) * UINT64_C(0xBF58476D1CE4E5B9);
-    return mixed >> 47;
-}
-_Static_assert(CACHE_ENTRIES == 1 << 17, "a slot number is the top seventeen bits of the hash");
-
 static inline bool cache_holds(const struct cache_entry *entry, const uint64_t key[4])
 {
-    return entry->count > 0 && ((entry->key[0] ^ key[0]) | (entry->key[1] ^ key[1]) |
-                                (entry->key[2] ^ key[2]) | (entry->key[3] ^ key[3])) == 0;
+    return entry->count > 0 && word_key_equal(entry->key, key);
 }
 
-/* Writes the ids of a word of at most CACHE_KEY_BYTES; returns how many. */
+/* Writes the ids of a word of at most WORD_KEY_BYTES; returns how many. */
 static inline size_t encode_cached(uint32_t *ids, struct tokenizer_encoder *encoder,
                                    struct view word, bool readable)
 {
     uint64_t key[4];
-    cache_key(key, word, readable);
-    struct cache_entry *entry = &encoder->cache[cache_slot(key)];
+    word_key(key, word, readable);
+    struct cache_entry *entry = &encoder->cache[word_key_hash(key) >> (64 - CACHE_BITS)];
     if (cache_holds(entry, key)) {
         memcpy(ids, entry->ids, sizeof entry->ids); /* a fixed size is faster than the count */
         return entry->count;
@@ -299,12 +272,13 @@ static inline size_t encode_cached(uint32_t *ids, struct tokenizer_encoder *enco
 static status encode_plain(struct tokens *out, struct tokenizer_encoder *encoder, struct view text,
                            struct error *error)
 {
+    split_function *next = encoder->tokenizer->pattern->next;
     while (text.len > 0) {
-        struct view word = {text.data, split_next(text)};
+        struct view word = {text.data, next(text)};
         if (PENDING_IDS - encoder->pending < NAIVE_BYTES_MAX)
             TRY(flush(out, encoder, error));
         uint32_t *ids = encoder->ids + encoder->pending;
-        if (word.len <= CACHE_KEY_BYTES)
+        if (word.len <= WORD_KEY_BYTES)
             encoder->pending += encode_cached(ids, encoder, word, text.len >= 32);
         else if (word.len <= NAIVE_BYTES_MAX)
             encoder->pending += encode_naive(ids, encoder->tokenizer, word);

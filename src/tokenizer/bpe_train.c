@@ -11,17 +11,15 @@
  * A count is the number of places where the two stand side by side, overlaps included ("aaa" has
  * two of aa), times the word's count.  Equal counts: the smaller (left id, right id) first. */
 
-enum { PAIR_COUNT_MIN = 2, PAIR_SLOTS_FIRST = 1 << 16 };
+enum { PAIR_COUNT_MIN = 2, PAIR_SLOTS_FIRST = 1 << 16, BYTE_PAIRS = 256 * 256 };
+
+/* Places lie in chunks, each twice as long as the one before: length, previous chunk, words. */
+enum { CHUNK_HEAD = 2, CHUNK_FIRST = 2, CHUNK_MAX = 4096, AHEAD = 8 };
 
 struct pair {
     int64_t count;
     uint32_t left, right;
-    uint32_t places;  /* newest entry of its list of words, TOKEN_NONE at its end */
-    uint32_t touched; /* the last step that raised the count */
-};
-
-struct place {
-    uint32_t word, next;
+    uint32_t chunk, filled; /* the newest chunk of its list of words, TOKEN_NONE: none */
 };
 
 struct candidate {
@@ -31,7 +29,20 @@ struct candidate {
 
 struct sequence {
     size_t start; /* in `symbols` */
+    int64_t count;
     uint32_t len;
+};
+
+/* What stood on one side of the pair that a step merges: a token, and the pair that it now makes
+ * with the new one.  Counts are gathered over the step, so that each pair is looked up once. */
+struct neighbour {
+    int64_t count;
+    uint32_t pair, step; /* the step that this is of */
+};
+
+struct side {
+    struct neighbour *of; /* [tokens_max] by id */
+    struct buffer met;    /* ids, of this step */
 };
 
 struct trainer {
@@ -39,9 +50,11 @@ struct trainer {
     struct word_table tokens; /* index = id */
     struct sequence *sequences;
     uint32_t *symbols;
-    struct buffer pairs, pair_slots, places, heap, touched, merges;
+    struct buffer pairs, pair_slots, places, heap, merges;
+    struct side left, right;
     size_t pair_mask;
     uint32_t step;
+    int64_t merged; /* places of the step's pair that became the new token */
 };
 
 /* ---- pairs -------------------------------------------------------------- */
@@ -99,36 +112,42 @@ static status pair_find(uint32_t *index, struct trainer *trainer, uint32_t left,
     return buffer_append(&trainer->pairs, &pair, sizeof pair, error);
 }
 
-/* One more place, in `word`, where the pair stands. */
-static status pair_raise(struct trainer *trainer, uint32_t left, uint32_t right, uint32_t word,
-                         struct error *error)
+static uint32_t *place_at(const struct trainer *trainer, uint32_t at)
 {
-    uint32_t index;
-    TRY(pair_find(&index, trainer, left, right, error));
-    struct pair *pair = pair_at(trainer, index);
-    pair->count += word_table_at(trainer->words, word)->count;
-    if (pair->touched != trainer->step) {
-        pair->touched = trainer->step;
-        TRY(buffer_append(&trainer->touched, &index, sizeof index, error));
-    }
-    const struct place *places = (const struct place *)(void *)trainer->places.data;
-    if (pair->places != TOKEN_NONE && places[pair->places].word == word)
-        return OK;
-    struct place place = {word, pair->places};
-    size_t count = trainer->places.len / sizeof place;
-    if (count >= TOKEN_NONE)
-        return fail(error, ERR_LIMIT, "more than %u places of pairs", TOKEN_NONE);
-    pair->places = (uint32_t)count;
-    return buffer_append(&trainer->places, &place, sizeof place, error);
+    return (uint32_t *)(void *)trainer->places.data + at;
 }
 
-static status pair_lower(struct trainer *trainer, uint32_t left, uint32_t right, uint32_t word,
-                         struct error *error)
+static status chunk_begin(struct trainer *trainer, struct pair *pair, struct error *error)
 {
-    uint32_t index;
-    TRY(pair_find(&index, trainer, left, right, error));
-    pair_at(trainer, index)->count -= word_table_at(trainer->words, word)->count;
-    ASSERT(pair_at(trainer, index)->count >= 0);
+    size_t start = trainer->places.len / sizeof(uint32_t);
+    uint32_t before = pair->chunk == TOKEN_NONE ? CHUNK_FIRST / 2 : *place_at(trainer, pair->chunk);
+    uint32_t length = before < CHUNK_MAX ? 2 * before : CHUNK_MAX;
+    if (start + CHUNK_HEAD + length >= TOKEN_NONE)
+        return fail(error, ERR_LIMIT, "more than %u places of pairs", TOKEN_NONE);
+    size_t bytes = (CHUNK_HEAD + length) * sizeof(uint32_t);
+    TRY(buffer_reserve(&trainer->places, bytes, error));
+    trainer->places.len += bytes;
+    uint32_t *chunk = place_at(trainer, (uint32_t)start);
+    chunk[0] = length;
+    chunk[1] = pair->chunk;
+    pair->chunk = (uint32_t)start;
+    pair->filled = 0;
+    return OK;
+}
+
+/* Notes that the pair stands in this word; words come one after another. */
+static inline status place_add(struct trainer *trainer, uint32_t index, uint32_t word,
+                               struct error *error)
+{
+    struct pair *pair = pair_at(trainer, index);
+    uint32_t *chunk = pair->chunk == TOKEN_NONE ? NULL : place_at(trainer, pair->chunk);
+    if (chunk && chunk[CHUNK_HEAD + pair->filled - 1] == word)
+        return OK;
+    if (!chunk || pair->filled == chunk[0]) {
+        TRY(chunk_begin(trainer, pair, error));
+        chunk = place_at(trainer, pair->chunk);
+    }
+    chunk[CHUNK_HEAD + pair->filled++] = word;
     return OK;
 }
 
@@ -192,20 +211,26 @@ static status best_pair(uint32_t *out, struct trainer *trainer, struct error *er
     return OK;
 }
 
-/* Enters every pair whose count the step has raised. */
-static status touched_push(struct trainer *trainer, struct error *error)
-{
-    const uint32_t *touched = (const uint32_t *)(void *)trainer->touched.data;
-    for (size_t i = 0; i < trainer->touched.len / sizeof *touched; i++)
-        TRY(candidate_push(trainer, touched[i], error));
-    buffer_clear(&trainer->touched);
-    return OK;
-}
-
 /* ---- steps -------------------------------------------------------------- */
 
-/* Replaces the pair by `merge.result` from left to right in one word, and corrects the counts of
- * what stood beside it. */
+/* The token `id` stands beside the new token in this word. */
+static inline status beside(struct trainer *trainer, struct side *side, uint32_t id, uint32_t made,
+                            uint32_t word, struct error *error)
+{
+    struct neighbour *neighbour = &side->of[id];
+    if (neighbour->step != trainer->step) {
+        bool left = side == &trainer->left;
+        TRY(pair_find(&neighbour->pair, trainer, left ? id : made, left ? made : id, error));
+        TRY(buffer_append(&side->met, &id, sizeof id, error));
+        neighbour->step = trainer->step;
+        neighbour->count = 0;
+    }
+    neighbour->count += trainer->sequences[word].count;
+    return place_add(trainer, neighbour->pair, word, error);
+}
+
+/* Replaces the pair by `merge.result` from left to right in one word, and notes what stood beside
+ * it. */
 static status merge_in_word(struct trainer *trainer, struct merge merge, uint32_t word,
                             struct error *error)
 {
@@ -218,19 +243,72 @@ static status merge_in_word(struct trainer *trainer, struct merge merge, uint32_
             symbols[kept++] = symbols[at];
             continue;
         }
-        TRY(pair_lower(trainer, merge.left, merge.right, word, error));
-        if (kept > 0) {
-            TRY(pair_lower(trainer, symbols[kept - 1], merge.left, word, error));
-            TRY(pair_raise(trainer, symbols[kept - 1], merge.result, word, error));
-        }
-        if (at + 2 < sequence->len) {
-            TRY(pair_lower(trainer, merge.right, symbols[at + 2], word, error));
-            TRY(pair_raise(trainer, merge.result, symbols[at + 2], word, error));
-        }
+        trainer->merged += sequence->count;
+        if (kept > 0)
+            TRY(beside(trainer, &trainer->left, symbols[kept - 1], merge.result, word, error));
+        if (at + 2 < sequence->len)
+            TRY(beside(trainer, &trainer->right, symbols[at + 2], merge.result, word, error));
         symbols[kept++] = merge.result;
         at++;
     }
     sequence->len = kept;
+    return OK;
+}
+
+/* In all words of the pair's list.  Words are scattered over memory: they are fetched ahead. */
+static status merge_everywhere(struct trainer *trainer, struct merge merge, const struct pair *pair,
+                               struct error *error)
+{
+    uint32_t filled = pair->filled;
+    for (uint32_t at = pair->chunk; at != TOKEN_NONE;) {
+        for (uint32_t i = filled; i-- > 0;) {
+            const uint32_t *words = place_at(trainer, at) + CHUNK_HEAD; /* places may move */
+            if (i >= 2 * AHEAD)
+                __builtin_prefetch(&trainer->sequences[words[i - 2 * AHEAD]]);
+            if (i >= AHEAD)
+                __builtin_prefetch(trainer->symbols + trainer->sequences[words[i - AHEAD]].start);
+            TRY(merge_in_word(trainer, merge, words[i], error));
+        }
+        at = place_at(trainer, at)[1];
+        filled = at == TOKEN_NONE ? 0 : *place_at(trainer, at);
+    }
+    return OK;
+}
+
+/* The pair (left, right) stood in `count` places where the new token now is. */
+static status pair_lower(struct trainer *trainer, uint32_t left, uint32_t right, int64_t count,
+                         struct error *error)
+{
+    uint32_t index;
+    TRY(pair_find(&index, trainer, left, right, error));
+    pair_at(trainer, index)->count -= count;
+    return OK;
+}
+
+/* Corrects the counts of the pairs on one side; those that grew come last, when all is counted. */
+static status side_count(struct trainer *trainer, struct side *side, struct merge merge,
+                         struct error *error)
+{
+    const uint32_t *met = (const uint32_t *)(void *)side->met.data;
+    for (size_t i = 0; i < side->met.len / sizeof *met; i++) {
+        const struct neighbour *neighbour = &side->of[met[i]];
+        pair_at(trainer, neighbour->pair)->count += neighbour->count;
+        if (side == &trainer->left)
+            TRY(pair_lower(trainer, met[i], merge.left, neighbour->count, error));
+        else
+            TRY(pair_lower(trainer, merge.right, met[i], neighbour->count, error));
+    }
+    return OK;
+}
+
+static status side_push(struct trainer *trainer, struct side *side, struct error *error)
+{
+    const uint32_t *met = (const uint32_t *)(void *)side->met.data;
+    for (size_t i = 0; i < side->met.len / sizeof *met; i++) {
+        ASSERT(pair_at(trainer, side->of[met[i]].pair)->count >= 0);
+        TRY(candidate_push(trainer, side->of[met[i]].pair, error));
+    }
+    buffer_clear(&side->met);
     return OK;
 }
 
@@ -261,13 +339,14 @@ static status train_step(struct trainer *trainer, uint32_t best, struct error *e
     TRY(token_make(&merge.result, trainer, &pair, error));
     TRY(buffer_append(&trainer->merges, &merge, sizeof merge, error));
     trainer->step++;
-    for (uint32_t at = pair.places; at != TOKEN_NONE;) {
-        struct place place = ((const struct place *)(void *)trainer->places.data)[at];
-        TRY(merge_in_word(trainer, merge, place.word, error));
-        at = place.next;
-    }
+    trainer->merged = 0;
+    TRY(merge_everywhere(trainer, merge, &pair, error));
+    TRY(side_count(trainer, &trainer->left, merge, error));
+    TRY(side_count(trainer, &trainer->right, merge, error));
+    pair_at(trainer, best)->count -= trainer->merged;
     ASSERT(pair_at(trainer, best)->count == 0);
-    return touched_push(trainer, error);
+    TRY(side_push(trainer, &trainer->left, error));
+    return side_push(trainer, &trainer->right, error);
 }
 
 static uint32_t merge_count(const struct trainer *trainer)
@@ -292,26 +371,42 @@ static status train_steps(struct trainer *trainer, uint32_t tokens_max, struct e
 
 /* ---- beginning and end -------------------------------------------------- */
 
+/* Pairs of bytes are few and met millions of times: a table gives their indices. */
+static status byte_pair_add(struct trainer *trainer, uint32_t *table, const uint32_t *symbols,
+                            uint32_t word, struct error *error)
+{
+    uint32_t *index = &table[symbols[0] << 8 | symbols[1]];
+    if (*index == TOKEN_NONE)
+        TRY(pair_find(index, trainer, symbols[0], symbols[1], error));
+    pair_at(trainer, *index)->count += trainer->sequences[word].count;
+    return place_add(trainer, *index, word, error);
+}
+
 static status words_begin(struct trainer *trainer, struct arena *arena, struct error *error)
 {
     const struct word_table *words = trainer->words;
+    uint32_t *table;
     TRY_ALLOC(trainer->sequences, arena, words->count, error);
     TRY_ALLOC(trainer->symbols, arena, words->bytes.len, error);
-    trainer->step = 1;
+    TRY_ALLOC(table, arena, BYTE_PAIRS, error);
+    memset(table, 0xFF, BYTE_PAIRS * sizeof *table);
     for (uint32_t i = 0; i < words->count; i++) {
-        struct view word = word_table_view(words, i);
-        size_t start = word_table_at(words, i)->start;
-        trainer->sequences[i] = (struct sequence){start, (uint32_t)word.len};
-        for (size_t at = 0; at < word.len; at++)
-            trainer->symbols[start + at] = (unsigned char)word.data[at];
-        for (size_t at = 0; at + 1 < word.len; at++)
-            TRY(pair_raise(trainer, (unsigned char)word.data[at], (unsigned char)word.data[at + 1],
-                           i, error));
+        struct view bytes = word_table_view(words, i);
+        const struct word *word = word_table_at(words, i);
+        trainer->sequences[i] = (struct sequence){word->start, word->count, word->len};
+        uint32_t *symbols = trainer->symbols + word->start;
+        for (size_t at = 0; at < bytes.len; at++)
+            symbols[at] = (unsigned char)bytes.data[at];
+        for (size_t at = 0; at + 1 < bytes.len; at++)
+            TRY(byte_pair_add(trainer, table, symbols + at, i, error));
     }
-    return touched_push(trainer, error);
+    for (uint32_t pair = 0; pair < pair_count(trainer); pair++)
+        TRY(candidate_push(trainer, pair, error));
+    return OK;
 }
 
-static status trainer_begin(struct trainer *trainer, struct arena *arena, struct error *error)
+static status trainer_begin(struct trainer *trainer, uint32_t tokens_max, struct arena *arena,
+                            struct error *error)
 {
     for (unsigned byte = 0; byte < 256; byte++) {
         char text = (char)byte;
@@ -319,15 +414,18 @@ static status trainer_begin(struct trainer *trainer, struct arena *arena, struct
         TRY(word_table_add(&index, &trainer->tokens, (struct view){&text, 1}, 0, error));
         ASSERT(index == byte);
     }
+    TRY_ALLOC(trainer->left.of, arena, tokens_max, error);
+    TRY_ALLOC(trainer->right.of, arena, tokens_max, error);
     return words_begin(trainer, arena, error);
 }
 
-enum { TRAINER_BUFFERS = 6 };
+enum { TRAINER_BUFFERS = 7 };
 
 static void trainer_buffers(struct buffer *out[TRAINER_BUFFERS], struct trainer *trainer)
 {
-    struct buffer *all[TRAINER_BUFFERS] = {&trainer->pairs, &trainer->pair_slots, &trainer->places,
-                                           &trainer->heap,  &trainer->touched,    &trainer->merges};
+    struct buffer *all[TRAINER_BUFFERS] = {
+        &trainer->pairs,  &trainer->pair_slots, &trainer->places,   &trainer->heap,
+        &trainer->merges, &trainer->left.met,   &trainer->right.met};
     memcpy(out, all, sizeof all);
 }
 
@@ -396,7 +494,7 @@ static status train_from_words(struct tokenizer **out, const struct word_table *
     struct trainer trainer;
     trainer_create(&trainer, words);
     status result;
-    TRY_DONE(trainer_begin(&trainer, scratch, error));
+    TRY_DONE(trainer_begin(&trainer, tokens_max, scratch, error));
     TRY_DONE(train_steps(&trainer, tokens_max, error));
     TRY_DONE(trained(out, &trainer, arena, error));
 done:

@@ -10,6 +10,8 @@ const char *const tokenizer_special_texts[TOKEN_SPECIAL_COUNT] = {"<|endoftext|>
 
 /* ---- assembly ----------------------------------------------------------- */
 
+enum { PAIRS_MAX = 1 << 26 };
+
 /* A power of two of which `count` entries fill at most half. */
 static size_t slots_for(size_t count)
 {
@@ -82,6 +84,7 @@ status tokenizer_assemble(struct tokenizer **out, const char *name, struct token
     tokenizer->tokens = list.tokens;
     tokenizer->vocabulary = list.count;
     tokenizer->special_first = list.count - list.specials;
+    tokenizer->pattern = split_pattern_find(tokenizer_pattern);
     TRY(index_tokens(tokenizer, name, error));
     TRY(index_bytes(tokenizer, name, error));
     index_specials(tokenizer);
@@ -113,6 +116,7 @@ status tokenizer_assemble_merges(struct tokenizer *tokenizer, const char *name,
     ASSERT(tokenizer && (merges || count == 0) && count <= TOKENIZER_VOCABULARY_MAX);
     size_t slots = slots_for(count);
     TRY_ALLOC(tokenizer->merge_slots, arena, slots, error);
+    TRY_ALLOC(tokenizer->results, arena, count, error);
     memset(tokenizer->merge_slots, 0xFF, slots * sizeof *tokenizer->merge_slots);
     tokenizer->merge_mask = (uint32_t)slots - 1;
     tokenizer->merges = merges;
@@ -128,7 +132,57 @@ status tokenizer_assemble_merges(struct tokenizer *tokenizer, const char *name,
             return fail(error, ERR_FORMAT, "%s: merge %u repeats an earlier one", name, rank);
         tokenizer->merge_slots[i & tokenizer->merge_mask] =
             (struct merge_slot){merge->left, merge->right, rank, merge->result};
+        tokenizer->results[rank] = merge->result;
     }
+    return OK;
+}
+
+/* Every way of cutting a token in two: how many of them are two tokens, which are entered if the
+ * table has slots. */
+static size_t rank_pairs(struct tokenizer *tokenizer, uint32_t id, bool enter)
+{
+    struct view token = tokenizer->tokens[id];
+    size_t pairs = 0;
+    for (size_t cut = 1; cut < token.len; cut++) {
+        uint32_t left = tokenizer_find(tokenizer, (struct view){token.data, cut});
+        if (left == TOKEN_NONE)
+            continue;
+        struct view rest = {token.data + cut, token.len - cut};
+        uint32_t right = tokenizer_find(tokenizer, rest);
+        if (right == TOKEN_NONE)
+            continue;
+        pairs++;
+        if (!enter)
+            continue;
+        uint32_t i = pair_hash(left, right);
+        while (tokenizer->merge_slots[i & tokenizer->merge_mask].rank != TOKEN_NONE)
+            i++;
+        tokenizer->merge_slots[i & tokenizer->merge_mask] =
+            (struct merge_slot){left, right, id, id};
+    }
+    return pairs;
+}
+
+status tokenizer_assemble_ranks(struct tokenizer *tokenizer, const char *name, struct arena *arena,
+                                struct error *error)
+{
+    ASSERT(tokenizer && tokenizer->special_first == tokenizer->vocabulary);
+    size_t pairs = 0;
+    for (uint32_t id = 0; id < tokenizer->vocabulary; id++)
+        pairs += rank_pairs(tokenizer, id, false);
+    if (pairs > PAIRS_MAX)
+        return fail(error, ERR_LIMIT, "%s: %zu pairs of tokens make tokens, allowed are %d", name,
+                    pairs, PAIRS_MAX);
+    size_t slots = slots_for(pairs);
+    TRY_ALLOC(tokenizer->merge_slots, arena, slots, error);
+    TRY_ALLOC(tokenizer->results, arena, tokenizer->vocabulary, error);
+    memset(tokenizer->merge_slots, 0xFF, slots * sizeof *tokenizer->merge_slots);
+    tokenizer->merge_mask = (uint32_t)slots - 1;
+    for (uint32_t id = 0; id < tokenizer->vocabulary; id++) {
+        tokenizer->results[id] = id;
+        rank_pairs(tokenizer, id, true);
+    }
+    tokenizer->whole_words = tokenizer->is_rank_table = true;
     return OK;
 }
 

@@ -48,24 +48,29 @@ MUST_USE status tokenizer_save(const struct tokenizer *tokenizer, const char *pa
 MUST_USE status tokenizer_write(struct buffer *out, const struct tokenizer *tokenizer,
                                 struct error *error);
 
-/* Gives the next document, or text->data == NULL at the end.  The text stays valid until the next
- * call. */
+/* Gives the next document, or text->data == NULL after the last; the call after that gives the
+ * first again.  The text stays valid until the next call. */
 typedef status tokenizer_next(void *context, struct view *text, struct error *error);
 
 struct tokenizer_training {
-    uint32_t vocabulary;      /* tokens in all, special tokens included: at least 261 */
-    size_t sample_max_bytes;  /* documents after this many bytes are not read; 0: 1 GiB */
-    struct thread_pool *pool; /* counts pre-tokens; NULL: the calling thread alone */
+    uint32_t vocabulary;       /* tokens in all, special tokens included: at least 261 */
+    size_t sample_max_bytes;   /* of documents, at most, to learn from; 0: 500 MB */
+    uint32_t upper_case_every; /* a pre-token that stands there N times counts N / this times,
+                                * rounded, in upper case, too; 0: 24, TOKENIZER_NEVER: never */
+    struct thread_pool *pool;  /* counts pre-tokens; NULL: the calling thread alone */
     tokenizer_next *next;
     void *context;
 };
 
 enum { TOKENIZER_VOCABULARY_MIN = 256 + 1 + TOKEN_SPECIAL_COUNT };
+#define TOKENIZER_NEVER UINT32_MAX
 
 /* Learns merges from documents: the most frequent pair of neighbours first; of equally frequent
- * pairs the one whose (left id, right id) is smaller.  The result depends only on the documents'
- * bytes, not on threads.  The vocabulary is smaller than asked for if no pair occurs twice any
- * more.  Stops with ERR_INTERRUPTED on Ctrl-C. */
+ * pairs the one whose (left id, right id) is smaller.  Goes through the documents twice; of more
+ * than the sample's bytes it takes pieces of some 32 KiB, those of the smallest hashes.  The result
+ * depends only on the documents' bytes, not on their order, not on threads.  Memory depends on the
+ * sample and 16 bytes for every 32 KiB of documents.  The vocabulary is smaller than asked for if
+ * no pair occurs twice any more.  Stops with ERR_INTERRUPTED on Ctrl-C. */
 MUST_USE status tokenizer_train(struct tokenizer **out, const struct tokenizer_training *training,
                                 struct arena *arena, struct error *error);
 

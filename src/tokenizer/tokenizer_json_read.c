@@ -13,6 +13,7 @@ struct reader {
     const char *name; /* of the file, for errors */
     struct view *tokens;
     uint32_t vocabulary, specials;
+    const struct split_pattern *pattern;
     struct arena *arena;
     struct error *error;
 };
@@ -79,6 +80,20 @@ static status want_all_unused(struct reader *reader, const cJSON *parent, const 
 
 /* ---- how text is cut ---------------------------------------------------- */
 
+static status want_pattern(struct reader *reader, const cJSON *parent)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(parent, "Regex");
+    if (!cJSON_IsString(item))
+        return field_wrong(reader, "Regex", "a string");
+    reader->pattern = split_pattern_find(item->valuestring);
+    if (!reader->pattern)
+        return fail(reader->error, ERR_FORMAT,
+                    "%s: field Regex is \"%.*s\", supported are the patterns of rodnik, qwen2, "
+                    "cl100k, o200k and gpt2",
+                    reader->name, JSON_NAME_BYTES, item->valuestring);
+    return OK;
+}
+
 static status check_pre_tokenizer(struct reader *reader, const cJSON *root)
 {
     const cJSON *sequence, *list, *pattern;
@@ -90,7 +105,7 @@ static status check_pre_tokenizer(struct reader *reader, const cJSON *root)
     const cJSON *split = list->child, *bytes = list->child->next;
     TRY(want_text(reader, split, "type", "Split"));
     TRY(want_object(&pattern, reader, split, "pattern"));
-    TRY(want_text(reader, pattern, "Regex", tokenizer_pattern));
+    TRY(want_pattern(reader, pattern));
     TRY(want_text(reader, split, "behavior", "Isolated"));
     TRY(want_bool(reader, split, "invert", false));
     TRY(want_text(reader, bytes, "type", "ByteLevel"));
@@ -110,14 +125,9 @@ static status check_post_processor(struct reader *reader, const cJSON *root)
 static status check_settings(struct reader *reader, const cJSON *root, const cJSON *model)
 {
     static const char *const outside[] = {"truncation", "padding", "normalizer", NULL};
-    static const char *const inside[] = {"dropout",
-                                         "unk_token",
-                                         "continuing_subword_prefix",
-                                         "end_of_word_suffix",
-                                         "fuse_unk",
-                                         "byte_fallback",
-                                         "ignore_merges",
-                                         NULL};
+    static const char *const inside[] = {
+        "dropout",       "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+        "byte_fallback", NULL};
     TRY(want_text(reader, root, "version", "1.0"));
     TRY(want_all_unused(reader, root, outside));
     TRY(want_all_unused(reader, model, inside));
@@ -288,10 +298,14 @@ static status read_root(struct tokenizer **out, struct reader *reader, const cJS
     struct tokenizer *tokenizer;
     if (!cJSON_IsObject(root))
         return fail(reader->error, ERR_FORMAT, "%s: not a JSON object", reader->name);
+    if (is_rank_table(root))
+        return rank_table_read(out, reader->name, root, reader->arena, reader->error);
     TRY(want_object(&model, reader, root, "model"));
     TRY(check_settings(reader, root, model));
     TRY(read_tokens(&tokenizer, reader, root, model));
     TRY(read_merges(tokenizer, reader, model));
+    tokenizer->pattern = reader->pattern;
+    tokenizer->whole_words = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(model, "ignore_merges"));
     *out = tokenizer;
     return OK;
 }

@@ -18,7 +18,7 @@ static const char steps[] =
     "\"use_regex\":true},\n"
     "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
     "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,"
-    "\"byte_fallback\":false,\"ignore_merges\":false,\"vocab\":{";
+    "\"byte_fallback\":false,\"ignore_merges\":";
 
 /* Appends text, which must be UTF-8, with what JSON must escape escaped. */
 static status append_escaped(struct buffer *out, struct view text, struct error *error)
@@ -103,11 +103,16 @@ static status append_merges(struct buffer *out, const struct tokenizer *tokenize
 status tokenizer_write(struct buffer *out, const struct tokenizer *tokenizer, struct error *error)
 {
     ASSERT(out && tokenizer && error);
+    if (tokenizer->is_rank_table)
+        return fail(error, ERR_FORMAT,
+                    "a table of ranks has no list of merges and can't be a tokenizer.json");
     TRY(buffer_string(out, head, error));
     TRY(append_specials(out, tokenizer, error));
     TRY(buffer_string(out, middle, error));
-    TRY(append_quoted(out, view_of(tokenizer_pattern), error));
+    TRY(append_quoted(out, view_of(tokenizer->pattern->regex), error));
     TRY(buffer_string(out, steps, error));
+    TRY(buffer_string(out, tokenizer->whole_words ? "true,\"vocab\":{" : "false,\"vocab\":{",
+                      error));
     TRY(append_vocabulary(out, tokenizer, error));
     TRY(buffer_string(out, "},\"merges\":[", error));
     TRY(append_merges(out, tokenizer, error));

@@ -162,8 +162,9 @@ static status next_document(void *context, struct view *text, struct error *erro
         if (document->held_out != list->held_out || !document->text.len)
             continue;
         *text = document->text;
-        break;
+        return OK;
     }
+    list->next = 0;
     return OK;
 }
 

@@ -19,9 +19,8 @@ struct naive {
     uint32_t counts[NAIVE_TOKENS_MAX][NAIVE_TOKENS_MAX];
 };
 
-static void naive_begin(struct naive *naive, struct view text)
+static void naive_words(struct naive *naive, struct view text)
 {
-    memset(naive, 0, sizeof *naive);
     while (text.len > 0) {
         size_t len = split_next(text);
         if (len <= NAIVE_WORD_MAX) {
@@ -32,6 +31,37 @@ static void naive_begin(struct naive *naive, struct view text)
         }
         text = (struct view){text.data + len, text.len - len};
     }
+}
+
+static bool same_word(const struct naive_word *a, const struct naive_word *b)
+{
+    return a->len == b->len && memcmp(a->ids, b->ids, a->len * sizeof *a->ids) == 0;
+}
+
+/* Of every `every` times that a word stands in the text, it is there once more in upper case. */
+static void naive_upper(struct naive *naive, uint32_t every)
+{
+    size_t count = naive->words_count;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t before = 0;
+        for (size_t k = 0; k <= i; k++)
+            before += same_word(&naive->words[k], &naive->words[i]);
+        char bytes[NAIVE_WORD_MAX], upper[2 * NAIVE_WORD_MAX];
+        struct view word = {bytes, naive->words[i].len};
+        for (size_t at = 0; at < word.len; at++)
+            bytes[at] = (char)naive->words[i].ids[at];
+        size_t len = upper_case(upper, word);
+        if ((before + every / 2) % every == 0 && !view_equal((struct view){upper, len}, word))
+            naive_words(naive, (struct view){upper, len});
+    }
+}
+
+static void naive_begin(struct naive *naive, struct view text, uint32_t every)
+{
+    memset(naive, 0, sizeof *naive);
+    naive_words(naive, text);
+    if (every != TOKENIZER_NEVER)
+        naive_upper(naive, every);
     for (; naive->tokens_count < 256; naive->tokens_count++) {
         naive->tokens[naive->tokens_count][0] = (char)naive->tokens_count;
         naive->token_lens[naive->tokens_count] = 1;
@@ -84,19 +114,21 @@ static bool naive_step(struct naive *naive)
     return true;
 }
 
-static void assert_trains_as_naive(struct view text, uint32_t vocabulary)
+static void assert_trains_as_naive(struct view text, uint32_t vocabulary, uint32_t every)
 {
     static struct naive naive;
     struct error error = {0};
     struct arena *arena;
     assert_ok(arena_create(&arena, 0, &error), error);
-    naive_begin(&naive, text);
+    naive_begin(&naive, text, every);
     while (naive.tokens_count < vocabulary - TOKEN_SPECIAL_COUNT && naive_step(&naive))
         continue;
     struct tokenizer *tokenizer = NULL;
-    struct sample_documents documents = {text, text.len};
-    struct tokenizer_training training = {
-        .vocabulary = vocabulary, .next = sample_next, .context = &documents};
+    struct sample_documents documents = {text, text.len, 0};
+    struct tokenizer_training training = {.vocabulary = vocabulary,
+                                          .upper_case_every = every,
+                                          .next = sample_next,
+                                          .context = &documents};
     assert_ok(tokenizer_train(&tokenizer, &training, arena, &error), error);
     assert_int_equal(tokenizer_merge_count(tokenizer), naive.merges_count);
     assert_int_equal(tokenizer_vocabulary(tokenizer), naive.tokens_count + TOKEN_SPECIAL_COUNT);
@@ -122,7 +154,9 @@ static void prose_teaches_the_merges_of_the_definition(void **state)
     struct buffer text;
     buffer_create(&text, 1 << 20);
     append_prose(&text, 1, 1500);
-    assert_trains_as_naive((struct view){text.data, text.len}, 600);
+    assert_trains_as_naive((struct view){text.data, text.len}, 600, TOKENIZER_NEVER);
+    assert_trains_as_naive((struct view){text.data, text.len}, 600, 2);
+    assert_trains_as_naive((struct view){text.data, text.len}, 600, 7);
     buffer_destroy(&text);
 }
 
@@ -138,7 +172,7 @@ static void texts_of_few_letters_teach_the_merges_of_the_definition(void **state
             text[i] = "aaabb c"[random_below(key, i, round % 3 == 0 ? 3 : 7)];
         for (size_t i = 120; round % 3 == 0 && i < sizeof text; i += 121)
             text[i] = ' ';
-        assert_trains_as_naive((struct view){text, sizeof text}, 330);
+        assert_trains_as_naive((struct view){text, sizeof text}, 330, TOKENIZER_NEVER);
     }
 }
 
@@ -178,7 +212,7 @@ static void written(struct buffer *out, struct view text, size_t document_bytes,
     struct tokenizer *tokenizer = NULL;
     assert_ok(arena_create(&arena, 0, &error), error);
     assert_ok(thread_pool_create(&pool, threads, &error), error);
-    struct sample_documents documents = {text, document_bytes};
+    struct sample_documents documents = {text, document_bytes, 0};
     struct tokenizer_training training = {
         .vocabulary = 800, .pool = pool, .next = sample_next, .context = &documents};
     assert_ok(tokenizer_train(&tokenizer, &training, arena, &error), error);
@@ -206,13 +240,162 @@ static void any_number_of_threads_learns_the_same_bytes(void **state)
     buffer_destroy(&text);
 }
 
+/* Documents of some hundred kilobytes, of which the sample takes a part. */
+enum { ORDERED = 40, ORDERED_WORDS = 20000 };
+
+struct ordered {
+    struct buffer texts[ORDERED];
+    size_t at, step; /* the order: every step-th, which must not divide ORDERED */
+};
+
+static status ordered_next(void *context, struct view *text, struct error *error)
+{
+    struct ordered *ordered = context;
+    (void)error;
+    *text = (struct view){0};
+    if (ordered->at < ORDERED) {
+        const struct buffer *buffer = &ordered->texts[ordered->at * ordered->step % ORDERED];
+        *text = (struct view){buffer->data, buffer->len};
+    }
+    ordered->at = ordered->at < ORDERED ? ordered->at + 1 : 0;
+    return OK;
+}
+
+static void sampled(struct buffer *out, struct ordered *ordered, size_t bytes, int threads)
+{
+    struct error error = {0};
+    struct arena *arena;
+    struct thread_pool *pool;
+    struct tokenizer *tokenizer = NULL;
+    assert_ok(arena_create(&arena, 0, &error), error);
+    assert_ok(thread_pool_create(&pool, threads, &error), error);
+    struct tokenizer_training training = {.vocabulary = 1200,
+                                          .sample_max_bytes = bytes,
+                                          .pool = pool,
+                                          .next = ordered_next,
+                                          .context = ordered};
+    assert_ok(tokenizer_train(&tokenizer, &training, arena, &error), error);
+    buffer_create(out, 1 << 24);
+    assert_ok(tokenizer_write(out, tokenizer, &error), error);
+    thread_pool_destroy(pool);
+    arena_destroy(arena);
+}
+
+static void any_order_of_documents_and_threads_gives_the_same_sample(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 3, 8};
+    static const size_t steps[] = {1, 3, 7, 39};
+    struct ordered ordered = {.step = 1};
+    struct buffer first, whole;
+    for (size_t i = 0; i < ORDERED; i++) {
+        buffer_create(&ordered.texts[i], 1 << 24);
+        append_prose(&ordered.texts[i], 100 + i, ORDERED_WORDS);
+    }
+    sampled(&first, &ordered, 1234567, 1);
+    for (size_t i = 0; i < 4; i++) {
+        struct buffer other;
+        ordered.step = steps[i];
+        sampled(&other, &ordered, 1234567, threads[i]);
+        assert_int_equal(other.len, first.len);
+        assert_memory_equal(other.data, first.data, first.len);
+        buffer_destroy(&other);
+    }
+    sampled(&whole, &ordered, 0, 2); /* the sample was a part only */
+    assert_true(whole.len != first.len || memcmp(whole.data, first.data, first.len) != 0);
+    for (size_t i = 0; i < ORDERED; i++)
+        buffer_destroy(&ordered.texts[i]);
+    buffer_destroy(&whole);
+    buffer_destroy(&first);
+}
+
+/* Learning from counts raised to upper case is learning from the text in upper case; only U+017F,
+ * whose capital is the S of ASCII, may come to stand in a contraction. */
+static void upper_case_moves_no_border(void **state)
+{
+    (void)state;
+    struct buffer text;
+    char upper[8192];
+    buffer_create(&text, 1 << 16);
+    for (uint64_t round = 0; round < 20000; round++) {
+        buffer_clear(&text);
+        append_awkward(&text, (struct random_key){5, RANDOM_TEST, round}, 30);
+        if (strstr(text.data, "'\u017F"))
+            continue;
+        struct view rest = {text.data, text.len};
+        size_t len = upper_case(upper, rest), at = 0;
+        while (rest.len > 0) {
+            char piece[1024];
+            size_t taken = split_next(rest);
+            size_t raised = split_next((struct view){upper + at, len - at});
+            assert_int_equal(upper_case(piece, (struct view){rest.data, taken}), raised);
+            assert_memory_equal(piece, upper + at, raised);
+            rest = (struct view){rest.data + taken, rest.len - taken};
+            at += raised;
+        }
+        assert_int_equal(at, len);
+    }
+    buffer_destroy(&text);
+}
+
+static size_t tokens_of(const struct tokenizer *tokenizer, struct view text, struct arena *arena)
+{
+    struct error error = {0};
+    struct tokenizer_encoder *encoder;
+    struct tokens tokens;
+    tokens_create(&tokens, 1 << 24);
+    assert_ok(tokenizer_encoder_create(&encoder, tokenizer, arena, &error), error);
+    assert_ok(tokenizer_encode(&tokens, encoder, text, false, &error), error);
+    size_t count = tokens.count;
+    tokenizer_encoder_destroy(encoder);
+    tokens_destroy(&tokens);
+    return count;
+}
+
+static void upper_case_russian_costs_less_than_twice_the_tokens(void **state)
+{
+    (void)state;
+    char path[256];
+    struct error error = {0};
+    struct arena *arena;
+    struct buffer text;
+    snprintf(path, sizeof path, "%s/ru_news.jsonl.zst", samples_folder);
+    if (!file_exists(path)) {
+        print_message("skipped: there is no real text in %s\n", samples_folder);
+        skip();
+    }
+    buffer_create(&text, 1 << 24);
+    append_real(&text, path, 3 << 20);
+    struct view all = {text.data, text.len};
+    size_t half = split_cut(all, all.len / 2);
+    struct view held_out = {all.data + half, all.len - half};
+    assert_ok(arena_create(&arena, 0, &error), error);
+    char *upper = arena_alloc(arena, 2, held_out.len, &error);
+    assert_non_null(upper);
+    struct view raised = {upper, upper_case(upper, held_out)};
+    struct tokenizer *tokenizer = sample_tokenizer(arena, (struct view){all.data, half}, 8192);
+    size_t ordinary = tokens_of(tokenizer, held_out, arena);
+    assert_in_range(tokens_of(tokenizer, raised, arena), ordinary, 2 * ordinary);
+    struct sample_documents documents = {{all.data, half}, 10000, 0};
+    struct tokenizer_training training = {.vocabulary = 8192,
+                                          .upper_case_every = TOKENIZER_NEVER,
+                                          .next = sample_next,
+                                          .context = &documents};
+    assert_ok(tokenizer_train(&tokenizer, &training, arena, &error), error);
+    size_t without = tokens_of(tokenizer, held_out, arena);
+    assert_true(tokens_of(tokenizer, raised, arena) > 2 * without);
+    assert_in_range(ordinary, without, without + without / 50); /* what ordinary text pays */
+    arena_destroy(arena);
+    buffer_destroy(&text);
+}
+
 static void the_sample_ends_at_its_maximum(void **state)
 {
     (void)state;
     struct error error = {0};
     struct arena *arena;
     assert_ok(arena_create(&arena, 0, &error), error);
-    struct sample_documents documents = {view_of("abababab жжжжжжжжж"), 1000};
+    struct sample_documents documents = {view_of("abababab жжжжжжжжж"), 1000, 0};
     struct tokenizer_training training = {.vocabulary = 1000,
                                           .sample_max_bytes = 12, /* within the second ж */
                                           .next = sample_next,
@@ -269,7 +452,7 @@ static void every_allocation_that_fails_is_an_error_without_a_leak(void **state)
         struct arena *arena;
         assert_ok(arena_create(&arena, 0, &error), error);
         struct tokenizer *tokenizer = NULL;
-        struct sample_documents documents = {{text.data, text.len}, 1000};
+        struct sample_documents documents = {{text.data, text.len}, 1000, 0};
         struct tokenizer_training training = {
             .vocabulary = 400, .next = sample_next, .context = &documents};
         memory_fail_after(nth);
@@ -294,6 +477,9 @@ int main(void)
         cmocka_unit_test(equal_counts_go_to_the_smaller_ids),
         cmocka_unit_test(training_stops_when_no_pair_stands_twice),
         cmocka_unit_test(any_number_of_threads_learns_the_same_bytes),
+        cmocka_unit_test(any_order_of_documents_and_threads_gives_the_same_sample),
+        cmocka_unit_test(upper_case_moves_no_border),
+        cmocka_unit_test(upper_case_russian_costs_less_than_twice_the_tokens),
         cmocka_unit_test(the_sample_ends_at_its_maximum),
         cmocka_unit_test(failures_of_documents_and_wrong_settings_are_passed_on),
         cmocka_unit_test(every_allocation_that_fails_is_an_error_without_a_leak),

@@ -60,22 +60,24 @@ static inline void append_prose(struct buffer *out, uint64_t seed, size_t words)
 
 /* An iterator over one text as documents of some 10,000 bytes each. */
 struct sample_documents {
-    struct view rest;
+    struct view text;
     size_t document_bytes;
+    size_t at;
 };
 
 static inline status sample_next(void *context, struct view *text, struct error *error)
 {
     (void)error;
     struct sample_documents *documents = context;
-    struct view rest = documents->rest;
-    if (rest.len == 0) {
+    size_t left = documents->text.len - documents->at;
+    if (left == 0) {
+        documents->at = 0;
         *text = (struct view){0};
         return OK;
     }
-    size_t len = rest.len < documents->document_bytes ? rest.len : documents->document_bytes;
-    *text = (struct view){rest.data, len};
-    documents->rest = (struct view){rest.data + len, rest.len - len};
+    size_t len = left < documents->document_bytes ? left : documents->document_bytes;
+    *text = (struct view){documents->text.data + documents->at, len};
+    documents->at += len;
     return OK;
 }
 
@@ -84,7 +86,7 @@ static inline struct tokenizer *sample_tokenizer(struct arena *arena, struct vie
 {
     struct error error = {0};
     struct tokenizer *tokenizer = NULL;
-    struct sample_documents documents = {text, 10000};
+    struct sample_documents documents = {text, 10000, 0};
     struct tokenizer_training training = {
         .vocabulary = vocabulary, .next = sample_next, .context = &documents};
     assert_ok(tokenizer_train(&tokenizer, &training, arena, &error), error);

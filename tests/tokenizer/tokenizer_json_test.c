@@ -102,7 +102,6 @@ static void whatever_would_change_the_ids_is_refused_by_name(void **state)
         {"\"dropout\":null", "\"dropout\":0.1", "dropout"},
         {"\"unk_token\":null", "\"unk_token\":\"<unk>\"", "unk_token"},
         {"\"byte_fallback\":false", "\"byte_fallback\":true", "byte_fallback"},
-        {"\"ignore_merges\":false", "\"ignore_merges\":true", "ignore_merges"},
         {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "\"Unigram\", supported is \"BPE\""},
         {"\"Isolated\"", "\"Removed\"", "behavior"},
         {"\"invert\":false", "\"invert\":true", "invert"},

@@ -163,7 +163,7 @@ static status next_text(void *context, struct view *text, struct error *error)
     size_t *at = context;
     (void)error;
     *text = *at < TEXTS ? view_of(texts[*at]) : (struct view){0};
-    (*at)++;
+    *at = *at < TEXTS ? *at + 1 : 0;
     return OK;
 }
 

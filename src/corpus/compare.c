@@ -2,9 +2,8 @@
  * what overlaps with evaluations.  Texts are read once, in batches, from the spool. */
 #include <string.h>
 
-#include "corpus/contamination.h"
+#include "corpus/comparisons.h"
 #include "corpus/corpus_internal.h"
-#include "corpus/repeated_lines.h"
 
 enum {
     ORDER_MEMORY_BYTES = 64 << 20,
@@ -24,7 +23,7 @@ struct contaminated {
 
 struct batch {
     struct buffer texts;
-    struct numbered_text documents[BATCH_DOCUMENTS], others[BATCH_DOCUMENTS];
+    struct numbered_text documents[BATCH_DOCUMENTS];
     struct overlap overlaps[BATCH_DOCUMENTS];
     size_t count;
 };
@@ -198,35 +197,28 @@ static status fill_batch(struct comparison *comparison, struct error *error)
     return OK;
 }
 
-/* What shares 13 words with an evaluation goes; a short item that stands there as a whole is only
- * reported: five common words are no reason.  Returns how many stay, in batch->others. */
-static status without_contaminated(size_t *count, struct comparison *comparison,
-                                   struct error *error)
+/* What shares 13 words with an evaluation goes, and its duplicates with it; a short item that stands
+ * there as a whole is only reported: five common words are no reason. */
+static status note_contaminated(struct comparison *comparison, struct error *error)
 {
-    struct batch *batch = comparison->batch;
-    *count = 0;
-    if (comparison->contamination)
-        TRY(contamination_add(batch->overlaps, comparison->contamination, batch->documents,
-                              batch->count, error));
+    const struct batch *batch = comparison->batch;
     for (size_t i = 0; i < batch->count; i++) {
         struct contaminated found = {batch->documents[i].number, batch->overlaps[i].by_grams};
-        if (comparison->contamination && found.items)
+        if (found.items)
             TRY(buffer_append(&comparison->contaminated, &found, sizeof found, error));
-        else
-            batch->others[(*count)++] = batch->documents[i];
     }
     return OK;
 }
 
 static status compare_batch(struct comparison *comparison, struct error *error)
 {
-    size_t count;
-    TRY(without_contaminated(&count, comparison, error));
-    if (comparison->duplicates)
-        TRY(duplicates_add(comparison->duplicates, comparison->batch->others, count, error));
-    if (comparison->lines)
-        TRY(repeated_lines_add(comparison->lines, comparison->batch->others, count, error));
-    return OK;
+    struct batch *batch = comparison->batch;
+    const struct comparisons finders = {comparison->duplicates, comparison->lines,
+                                        comparison->contamination};
+    if (!finders.duplicates && !finders.lines && !finders.contamination)
+        return OK;
+    TRY(comparisons_add(batch->overlaps, &finders, batch->documents, batch->count, error));
+    return finders.contamination ? note_contaminated(comparison, error) : OK;
 }
 
 static status finish(struct comparison *comparison, struct error *error)
@@ -287,7 +279,7 @@ static void say_contaminated(struct verdict *verdict, struct comparison *compari
 {
     struct contaminated found;
     if (comparison->contaminated_at == comparison->contaminated.len)
-        return;
+        return; /* none is left */
     memcpy(&found, comparison->contaminated.data + comparison->contaminated_at, sizeof found);
     if (found.number != number)
         return;
@@ -317,9 +309,9 @@ status comparison_next(struct spool_record *record, struct verdict *verdict,
     if (verdict->left != CORPUS_KEPT)
         return OK;
     uint64_t number = comparison->next_number++;
-    say_contaminated(verdict, comparison, number);
     if (comparison->has_duplicate && comparison->duplicate.document == number)
         TRY(say_duplicate(verdict, comparison, error));
+    say_contaminated(verdict, comparison, number);
     if (comparison->has_losses && comparison->losses.document == number) {
         verdict->line_keys = comparison->losses.keys;
         verdict->line_count = comparison->losses.count;

@@ -458,7 +458,7 @@ static status create(struct writing *writing, struct error *error)
     TRY_ALLOC(writing->finishers, writing->arena, threads, error);
     for (size_t i = 0; i < threads; i++) {
         struct finisher *finisher = &writing->finishers[i];
-        words_open(&finisher->words, WORDS_EXACT);
+        words_open(&finisher->words);
         personal_findings_create(&finisher->findings);
         for (int b = 0; b < 2; b++)
             buffer_create(&finisher->buffers[b], TEXT_BYTES_MAX);

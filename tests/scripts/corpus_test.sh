@@ -21,9 +21,10 @@ status() { # NAME WANTED COMMAND...
 }
 
 mkdir -p "$work/in/below"
-for i in 1 2 3; do
-    printf 'Документ номер %s о реке и роднике, который начинает её течение в лесу у деревни.\n' $i >"$work/in/$i.txt"
-done
+# near-duplicates are more alike than these
+printf 'Документ номер 1 о реке и роднике, который начинает её течение в лесу у деревни.\n' >"$work/in/1.txt"
+printf 'Второй лист о мельнице и пруде, где зимой катаются дети из ближнего посёлка.\n' >"$work/in/2.txt"
+printf 'Третья запись о пасеке и мёде, который собирают осенью на дальнем лугу за оврагом.\n' >"$work/in/3.txt"
 iconv -t CP1251 "$work/in/2.txt" >"$work/in/cp1251.txt"
 iconv -t KOI8-R "$work/in/3.txt" >"$work/in/below/koi8.txt"
 printf '{"no":"text"}\nnot json\n' >"$work/in/fields.jsonl"

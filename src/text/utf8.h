@@ -19,6 +19,13 @@ bool utf8_valid(struct view text);
  * two runs that most text is made of, or anything else (0): what loops may skip at once. */
 int utf8_plain_eight(const char *at);
 
+/* Whether the next UTF8_BLOCK bytes go on as valid UTF-8 after what stands before them, of which two
+ * bytes are looked at and at least that much must be valid up to a character that may end in the
+ * block; the block's own last character may end after it.  True for all but rare characters, false
+ * may be valid too.  What loops over vectors are made for. */
+enum { UTF8_BLOCK = 64 };
+bool utf8_block_fits(const char *block);
+
 /* Reads the code point at `at` (len >= 1 bytes left) and returns how many bytes it took, 1 to 4.
  * On bad bytes *out is UTF8_BAD and the result is the length of the maximal subpart that could have
  * begun a character (Unicode 15, section 3.9, "U+FFFD Substitution of Maximal Subparts"). */

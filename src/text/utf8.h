@@ -19,8 +19,8 @@ bool utf8_valid(struct view text);
  * two runs that most text is made of, or anything else (0): what loops may skip at once. */
 int utf8_plain_eight(const char *at);
 
-/* Whether the next UTF8_BLOCK bytes go on as valid UTF-8 after the two bytes before them, which must
- * be there: a character may reach into the block and another out of it.  False does not say that
+/* Whether the next UTF8_BLOCK bytes go on as valid UTF-8 after the two bytes before them, which
+ * must be there: a character may reach into the block and another out of it.  False does not say that
  * the text is bad: rare characters are not looked into. */
 enum { UTF8_BLOCK = 64 };
 bool utf8_block_fits(const char *block);

@@ -225,7 +225,8 @@ int command_corpus(int argc, char **argv)
                     {"decide", command_corpus_decide},
                     {"language", command_corpus_language},
                     {"prove", command_corpus_prove},
-                    {"check-proof", command_corpus_check_proof}};
+                    {"check-proof", command_corpus_check_proof},
+                    {"forget", command_corpus_forget}};
     const char *verb = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(verb, commands[i].verb) == 0) {
@@ -241,7 +242,8 @@ int command_corpus(int argc, char **argv)
                                     "       rodnik corpus decide DIR --profile NAME|FILE\n"
                                     "       rodnik corpus language train|test|tell ...\n"
                                     "       rodnik corpus prove DIR --document FILE|ID|-\n"
-                                    "       rodnik corpus check-proof PROOF [--document FILE]\n\n"
+                                    "       rodnik corpus check-proof PROOF [--document FILE]\n"
+                                    "       rodnik corpus forget DIR --document ID|SHA256|FILE\n\n"
                                     "rodnik corpus build --help tells more.\nexample:\n"
                                     "  rodnik corpus build --out out/corpus texts/\n");
     return help ? 0 : 2;

@@ -88,6 +88,11 @@ struct sha256 lineage_root(const struct lineage *lineage)
     return lineage->train.corpus;
 }
 
+uint64_t lineage_tokens(const struct lineage *lineage)
+{
+    return lineage->train.count + lineage->heldout.count;
+}
+
 /* ---- steps ---- */
 
 /* The step whose batch holds a row: the first after which more rows than this are done. */

@@ -20,8 +20,8 @@ bool utf8_valid(struct view text);
 int utf8_plain_eight(const char *at);
 
 /* Whether the next UTF8_BLOCK bytes go on as valid UTF-8 after the two bytes before them, which
- * must be there: a character may reach into the block and another out of it.  False does not say that
- * the text is bad: rare characters are not looked into. */
+ * must be there: a character may reach into the block and another out of it.  False does not say
+ * that the text is bad: rare characters are not looked into. */
 enum { UTF8_BLOCK = 64 };
 bool utf8_block_fits(const char *block);
 

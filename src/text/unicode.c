@@ -20,54 +20,6 @@ uint32_t unicode_to_upper(uint32_t code_point)
     return (uint32_t)((int32_t)code_point + case_of(code_point)->upper);
 }
 
-/* ---- scripts ---- */
-
-/* Counts letters of a block whose letters are all ASCII or U+0400 to U+047F; false if there may be
- * others: every lead byte is D0 or D1, or begins U+2000 to U+203F or what is no letter of U+0080 to
- * U+00BF. */
-static bool count_block(uint64_t counts[4], const char *block)
-{
-    const unsigned char *at = (const unsigned char *)block;
-    uint8_t other = 0, latin = 0, cyrillic = 0;
-    for (size_t i = 0; i < UTF8_BLOCK; i++) {
-        unsigned char here = at[i], next = at[i + 1];
-        uint8_t lead = (here | 1) == 0xD1;
-        uint8_t letter = (next == 0xAA) | (next == 0xB5) | (next == 0xBA);
-        uint8_t mark = ((here == 0xE2) & (next == 0x80)) | ((here == 0xC2) & !letter);
-        latin = (uint8_t)(latin + ((uint8_t)((here | 0x20) - 'a') < 26));
-        cyrillic = (uint8_t)(cyrillic + lead);
-        other |= (here >= 0xC2) & !(lead | mark);
-    }
-    if (other)
-        return false;
-    counts[SCRIPT_LATIN] += latin;
-    counts[SCRIPT_CYRILLIC] += cyrillic;
-    return true;
-}
-
-void unicode_count_scripts(uint64_t counts[4], struct view text)
-{
-    ASSERT(counts && (text.data || text.len == 0));
-    size_t at = 0;
-    memset(counts, 0, 4 * sizeof *counts);
-    while (at < text.len) {
-        /* a character in the middle of which the block begins was counted with its lead byte */
-        if (text.len - at > UTF8_BLOCK && count_block(counts, text.data + at)) {
-            at += UTF8_BLOCK;
-            continue;
-        }
-        size_t end = text.len - at > UTF8_BLOCK ? at + UTF8_BLOCK : text.len;
-        while (at < end) {
-            uint32_t code_point;
-            size_t taken = utf8_decode(&code_point, text.data + at, text.len - at);
-            enum unicode_script script =
-                code_point == UTF8_BAD ? SCRIPT_NONE : unicode_script(code_point);
-            counts[script] += script != SCRIPT_NONE;
-            at += taken;
-        }
-    }
-}
-
 /* ---- normal form C ---------------------------------------------------------------------------
  * A code point without UNICODE_COMPOSES neither combines with anything before it nor moves, so text
  * may be normalised in pieces that start at such code points.  Almost every piece of real text is

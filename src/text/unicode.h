@@ -63,9 +63,6 @@ static inline bool unicode_is_upper(uint32_t code_point)
     return unicode_properties(code_point) & UNICODE_UPPER;
 }
 
-/* Counts the letters of valid UTF-8 by script, counts[enum unicode_script]; SCRIPT_NONE stays 0. */
-void unicode_count_scripts(uint64_t counts[4], struct view text);
-
 /* Simple case mapping (one code point to one), without locales. */
 uint32_t unicode_to_lower(uint32_t code_point);
 uint32_t unicode_to_upper(uint32_t code_point);

@@ -104,7 +104,8 @@ static status finish_item(const struct writing *writing, struct finisher *finish
             return error->code;
         item->text.data = memcpy(copy, item->text.data, item->text.len);
     }
-    item->hash = sha256_of(item->text.data, item->text.len);
+    bool changed = item->text.data != whole.data || item->text.len != whole.len;
+    item->hash = changed ? sha256_of(item->text.data, item->text.len) : item->record.read;
     struct document document = {.text = item->text,
                                 .id = item->record.id.data,
                                 .source = item->record.source.data,

@@ -102,5 +102,8 @@ if grep -q 'is not among' "$work/stdout"; then ok "it is proven to be gone"; els
 if grep -a -q 'номер 1' "$work/out/texts.bin"; then failed "its text is gone" "texts.bin holds it"; else ok "its text is gone"; fi
 status "tombstones are an opt-out list" 0 "$rodnik" corpus forget "$work/out" --tombstones
 if grep -q '^sha256:[0-9a-f]\{64\}$' "$work/stdout"; then ok "of hashes"; else failed "of hashes" "$(cat "$work/stdout")"; fi
+status "what is left is verified" 0 "$rodnik" corpus show "$work/out" --verify
+printf 'x' | dd of="$work/out/texts.bin" bs=1 seek=40 conv=notrunc 2>/dev/null
+status "a changed text is found" 1 "$rodnik" corpus show "$work/out" --verify
 head -c 300 "$work/out/manifest.json" >"$work/cut" && cp "$work/cut" "$work/out/manifest.json"
 status "a cut manifest is refused" 1 "$rodnik" corpus show "$work/out"

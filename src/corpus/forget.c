@@ -22,8 +22,10 @@ struct packing {
     struct corpus *corpus;
     cJSON *manifest;
     char part[PATH_BYTES];
-    bool *forgotten; /* [documents] */
-    bool *held_out;  /* [documents] in the new corpus */
+    bool *forgotten;              /* [documents] */
+    bool *held_out;               /* [documents] in the new corpus */
+    const struct document **gone; /* [result->documents] */
+    struct arena *scratch;        /* of one line */
     struct file_writer writer;
     struct buffer line;
 };
@@ -106,9 +108,9 @@ static status write_documents(struct packing *packing, struct error *error)
 
 static const struct document *forgotten_of(const struct packing *packing, const char *id)
 {
-    for (size_t i = 0; id && i < corpus_count(packing->corpus); i++)
-        if (packing->forgotten[i] && strcmp(corpus_document(packing->corpus, i)->id, id) == 0)
-            return corpus_document(packing->corpus, i);
+    for (size_t i = 0; id && i < packing->result->documents; i++)
+        if (strcmp(packing->gone[i]->id, id) == 0)
+            return packing->gone[i];
     return NULL;
 }
 
@@ -128,25 +130,19 @@ static const char *name_of(char out[NAME_BYTES], const struct packing *packing,
 static status copy_decision(void *context, struct view line, size_t number, struct error *error)
 {
     struct packing *packing = context;
-    struct arena *arena = NULL;
     struct decision decision;
     char name[NAME_BYTES];
-    TRY(arena_create(&arena, 0, error));
-    status result = OK;
-    if (!decision_parse(&decision, line, arena))
-        result = fail(error, ERR_FORMAT, "%s/decisions.jsonl: line %zu is no decision",
-                      packing->job->folder, number);
-    const struct document *of = result == OK ? forgotten_of(packing, decision.of) : NULL;
-    if (of) {
-        packing->result->relatives++;
-        decision.of = name_of(name, packing, of);
-        result = decision_write(&packing->line, &decision, error);
-        if (result == OK)
-            result = put_line(packing, error);
-    } else if (result == OK)
-        result = copy_line(packing, line, error);
-    arena_destroy(arena);
-    return result;
+    arena_reset(packing->scratch);
+    if (!decision_parse(&decision, line, packing->scratch))
+        return fail(error, ERR_FORMAT, "%s/decisions.jsonl: line %zu is no decision",
+                    packing->job->folder, number);
+    const struct document *of = forgotten_of(packing, decision.of);
+    if (!of)
+        return copy_line(packing, line, error);
+    packing->result->relatives++;
+    decision.of = name_of(name, packing, of);
+    TRY(decision_write(&packing->line, &decision, error));
+    return put_line(packing, error);
 }
 
 static status write_decisions(struct packing *packing, struct error *error)
@@ -212,12 +208,10 @@ static status copy_evidence(void *context, struct view line, size_t number, stru
 
 static bool signals_go(const struct packing *packing, const struct sha256 *text)
 {
-    for (size_t i = 0; i < corpus_count(packing->corpus); i++) {
-        const struct document *document = corpus_document(packing->corpus, i);
-        if (packing->forgotten[i] &&
-            (sha256_equal(&document->read, text) || sha256_equal(&document->hash, text)))
+    for (size_t i = 0; i < packing->result->documents; i++)
+        if (sha256_equal(&packing->gone[i]->read, text) ||
+            sha256_equal(&packing->gone[i]->hash, text))
             return true;
-    }
     return false;
 }
 
@@ -396,6 +390,10 @@ static status choose(struct packing *packing, struct arena *arena, struct error 
     if (result->documents == count)
         return fail(error, ERR_USAGE, "%s: would have no document left; remove the folder instead",
                     packing->job->folder);
+    TRY_ALLOC(packing->gone, arena, result->documents, error);
+    for (size_t i = 0, at = 0; i < count; i++)
+        if (packing->forgotten[i])
+            packing->gone[at++] = corpus_document(packing->corpus, i);
     hold_out(packing);
     return OK;
 }
@@ -478,7 +476,10 @@ static status forget_locked(struct packing *packing, struct arena *arena, struct
     TRY(path_join(packing->part, sizeof packing->part, parent, part, error));
     TRY(path_remove_tree(packing->part, error));
     buffer_create(&packing->line, STORE_LINE_BYTES_MAX);
-    status result = repack(packing, arena, error);
+    status result = arena_create(&packing->scratch, 0, error);
+    if (result == OK)
+        result = repack(packing, arena, error);
+    arena_destroy(packing->scratch);
     buffer_destroy(&packing->line);
     cJSON_Delete(packing->manifest);
     if (packing->corpus)

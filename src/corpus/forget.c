@@ -14,8 +14,6 @@
 #include "corpus/store_lines.h"
 #include "corpus/tallies.h"
 
-enum { HELD_OUT_NEEDED = 10 }; /* a corpus of this many documents holds out at least one */
-
 struct packing {
     const struct forget_job *job;
     struct forget_result *result;
@@ -23,7 +21,6 @@ struct packing {
     cJSON *manifest;
     char part[PATH_BYTES];
     bool *forgotten;              /* [documents] */
-    bool *held_out;               /* [documents] in the new corpus */
     const struct document **gone; /* [result->documents] */
     struct arena *scratch;        /* of one line */
     struct file_writer writer;
@@ -93,13 +90,12 @@ static status write_documents(struct packing *packing, struct error *error)
 {
     uint64_t offset = 0;
     for (size_t i = 0; i < corpus_count(packing->corpus); i++) {
-        struct document document = *corpus_document(packing->corpus, i);
+        const struct document *document = corpus_document(packing->corpus, i);
         if (packing->forgotten[i])
             continue;
-        document.held_out = packing->held_out[i];
-        TRY(document_line_write(&packing->line, &document, offset, error));
+        TRY(document_line_write(&packing->line, document, offset, error));
         TRY(put_line(packing, error));
-        offset += document.text.len;
+        offset += document->text.len;
     }
     return OK;
 }
@@ -267,29 +263,6 @@ static status write_signals(struct packing *packing, struct error *error)
 
 /* ---- the manifest ---- */
 
-/* Held out are the same documents; when none is left, that with the smallest hash, as a build has
- * it. */
-static void hold_out(struct packing *packing)
-{
-    size_t held = 0, left = 0, smallest = 0;
-    bool any = false;
-    for (size_t i = 0; i < corpus_count(packing->corpus); i++) {
-        const struct document *document = corpus_document(packing->corpus, i);
-        if (packing->forgotten[i])
-            continue;
-        packing->held_out[i] = document->held_out;
-        held += document->held_out;
-        left++;
-        if (!any ||
-            sha256_compare(&document->hash, &corpus_document(packing->corpus, smallest)->hash) < 0)
-            smallest = i;
-        any = true;
-    }
-    const cJSON *settings = cJSON_GetObjectItemCaseSensitive(packing->manifest, "settings");
-    if (!held && left >= HELD_OUT_NEEDED && manifest_number(settings, "held_out_share") > 0)
-        packing->held_out[smallest] = true;
-}
-
 static void put_number(cJSON *json, const char *name, double value)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(json, name);
@@ -311,8 +284,8 @@ static void count_anew(struct packing *packing)
             continue;
         }
         bytes += (double)document->text.len;
-        held += packing->held_out[i];
-        held_bytes += packing->held_out[i] ? (double)document->text.len : 0;
+        held += document->held_out;
+        held_bytes += document->held_out ? (double)document->text.len : 0;
     }
     put_number(json, "bytes", bytes);
     put_number(json, "held_out_documents", held);
@@ -377,7 +350,6 @@ static status choose(struct packing *packing, struct arena *arena, struct error 
     size_t count = corpus_count(packing->corpus);
     struct forget_result *result = packing->result;
     TRY_ALLOC(packing->forgotten, arena, count + 1, error);
-    TRY_ALLOC(packing->held_out, arena, count + 1, error);
     for (size_t i = 0; i < count; i++) {
         const struct document *document = corpus_document(packing->corpus, i);
         packing->forgotten[i] =
@@ -394,7 +366,6 @@ static status choose(struct packing *packing, struct arena *arena, struct error 
     for (size_t i = 0, at = 0; i < count; i++)
         if (packing->forgotten[i])
             packing->gone[at++] = corpus_document(packing->corpus, i);
-    hold_out(packing);
     return OK;
 }
 

@@ -1,6 +1,7 @@
 /* Where documents went, beside every row of a run read again. */
 #include "train_support.h"
 
+#include "corpus/forget.h"
 #include "train/lineage.h"
 
 static void open_corpus(struct corpus **out, const struct place *place, struct arena *arena)
@@ -146,11 +147,63 @@ static void another_corpus_is_refused(void **state)
     place_destroy(&other);
 }
 
+/* Two of three documents are forgotten, one by one and together: the others are found where they
+ * were. */
+static void forgetting_does_not_lose_the_others(void **state)
+{
+    (void)state;
+    enum { COUNT = 30 };
+    struct place place;
+    struct error error = {0};
+    struct arena *arena;
+    struct corpus *corpus;
+    struct lineage *lineage;
+    struct lineage_found before[COUNT], after;
+    struct sha256 reads[COUNT];
+    char folder[200];
+    place_create(&place);
+    make_texts(&place, COUNT);
+    struct recipe recipe = tiny_recipe(&place);
+    recipe.steps = 4;
+    (void)trained_state(place.run, &recipe, 1);
+    assert_ok(arena_create(&arena, 0, &error), error);
+    assert_ok(lineage_open(&lineage, place.run, arena, &error), error);
+    open_corpus(&corpus, &place, arena);
+    assert_int_equal(corpus_count(corpus), COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_ok(lineage_find(&before[i], lineage, corpus, i, arena, &error), error);
+        reads[i] = corpus_document(corpus, i)->read;
+    }
+    corpus_close(corpus);
+    snprintf(folder, sizeof folder, "%s/corpus", place.run);
+    for (size_t i = 0; i + 5 < COUNT; i += 6) {
+        struct forget_result result;
+        const struct sha256 some[] = {reads[i], reads[i + 3], reads[COUNT - 1 - i]};
+        const struct forget_job job = {folder, some, 3, "a test", false};
+        assert_ok(corpus_forget(&result, &job, &error), error);
+        open_corpus(&corpus, &place, arena);
+        for (size_t d = 0; d < corpus_count(corpus); d++) {
+            size_t was = 0;
+            while (!sha256_equal(&reads[was], &corpus_document(corpus, d)->read))
+                was++;
+            assert_ok(lineage_find(&after, lineage, corpus, d, arena, &error), error);
+            assert_int_equal(after.document, before[was].document);
+            assert_int_equal(after.token_begin, before[was].token_begin);
+            assert_int_equal(after.token_end, before[was].token_end);
+        }
+        corpus_close(corpus);
+    }
+    lineage_close(lineage);
+    arena_destroy(arena);
+    place_destroy(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_document_is_found_in_a_run),
         cmocka_unit_test(another_corpus_is_refused),
+        cmocka_unit_test(forgetting_does_not_lose_the_others),
     };
     quiet_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);

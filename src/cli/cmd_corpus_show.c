@@ -161,7 +161,7 @@ static status show_document(const struct corpus *corpus, struct lookup *lookup,
 struct showing {
     const char *folder, *document, *html;
     struct option_list runs;
-    bool json;
+    bool json, verify;
 };
 
 static status show_manifest(const struct showing *job, struct error *error)
@@ -182,14 +182,25 @@ static status show_manifest(const struct showing *job, struct error *error)
     return result;
 }
 
+static status verify(const struct corpus *corpus, struct error *error)
+{
+    struct thread_pool *pool;
+    TRY(thread_pool_create(&pool, cli_threads(0), error));
+    status result = corpus_verify(corpus, pool, error);
+    thread_pool_destroy(pool);
+    return result;
+}
+
 static status show_in(const struct showing *job, struct arena *arena, struct error *error)
 {
     struct corpus *corpus;
     TRY(corpus_open(&corpus, job->folder, arena, error)); /* says what is wrong, if anything is */
     struct lookup lookup = {
         .folder = job->folder, .id = job->document, .json = job->json, .arena = arena};
-    status result = job->document ? show_document(corpus, &lookup, &job->runs, error)
-                                  : show_manifest(job, error);
+    status result = job->verify ? verify(corpus, error) : OK;
+    if (result == OK)
+        result = job->document ? show_document(corpus, &lookup, &job->runs, error)
+                               : show_manifest(job, error);
     corpus_close(corpus);
     return result;
 }
@@ -204,6 +215,8 @@ int command_corpus_show(int argc, char **argv)
          "and where this run holds it: tokens, steps, checkpoints; may be given again"},
         {"html", OPTION_STRING, &job.html, 0, 0, "FILE",
          "write a page with tables, histograms and data card instead"},
+        {"verify", OPTION_FLAG, &job.verify, 0, 0, NULL,
+         "first check every text, leaf, key and file against the root"},
         {"json", OPTION_FLAG, &job.json, 0, 0, NULL, "print the manifest, or lines, as JSON"}};
     const struct command_help help = {
         "rodnik corpus show DIR [--document ID] [--html FILE]",

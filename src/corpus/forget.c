@@ -14,16 +14,15 @@
 #include "corpus/store_lines.h"
 #include "corpus/tallies.h"
 
-enum { HELD_OUT_NEEDED = 10 }; /* a corpus of this many documents holds out at least one */
-
 struct packing {
     const struct forget_job *job;
     struct forget_result *result;
     struct corpus *corpus;
     cJSON *manifest;
     char part[PATH_BYTES];
-    bool *forgotten; /* [documents] */
-    bool *held_out;  /* [documents] in the new corpus */
+    bool *forgotten;              /* [documents] */
+    const struct document **gone; /* [result->documents] */
+    struct arena *scratch;        /* of one line */
     struct file_writer writer;
     struct buffer line;
 };
@@ -91,13 +90,12 @@ static status write_documents(struct packing *packing, struct error *error)
 {
     uint64_t offset = 0;
     for (size_t i = 0; i < corpus_count(packing->corpus); i++) {
-        struct document document = *corpus_document(packing->corpus, i);
+        const struct document *document = corpus_document(packing->corpus, i);
         if (packing->forgotten[i])
             continue;
-        document.held_out = packing->held_out[i];
-        TRY(document_line_write(&packing->line, &document, offset, error));
+        TRY(document_line_write(&packing->line, document, offset, error));
         TRY(put_line(packing, error));
-        offset += document.text.len;
+        offset += document->text.len;
     }
     return OK;
 }
@@ -106,9 +104,9 @@ static status write_documents(struct packing *packing, struct error *error)
 
 static const struct document *forgotten_of(const struct packing *packing, const char *id)
 {
-    for (size_t i = 0; id && i < corpus_count(packing->corpus); i++)
-        if (packing->forgotten[i] && strcmp(corpus_document(packing->corpus, i)->id, id) == 0)
-            return corpus_document(packing->corpus, i);
+    for (size_t i = 0; id && i < packing->result->documents; i++)
+        if (strcmp(packing->gone[i]->id, id) == 0)
+            return packing->gone[i];
     return NULL;
 }
 
@@ -128,25 +126,19 @@ static const char *name_of(char out[NAME_BYTES], const struct packing *packing,
 static status copy_decision(void *context, struct view line, size_t number, struct error *error)
 {
     struct packing *packing = context;
-    struct arena *arena = NULL;
     struct decision decision;
     char name[NAME_BYTES];
-    TRY(arena_create(&arena, 0, error));
-    status result = OK;
-    if (!decision_parse(&decision, line, arena))
-        result = fail(error, ERR_FORMAT, "%s/decisions.jsonl: line %zu is no decision",
-                      packing->job->folder, number);
-    const struct document *of = result == OK ? forgotten_of(packing, decision.of) : NULL;
-    if (of) {
-        packing->result->relatives++;
-        decision.of = name_of(name, packing, of);
-        result = decision_write(&packing->line, &decision, error);
-        if (result == OK)
-            result = put_line(packing, error);
-    } else if (result == OK)
-        result = copy_line(packing, line, error);
-    arena_destroy(arena);
-    return result;
+    arena_reset(packing->scratch);
+    if (!decision_parse(&decision, line, packing->scratch))
+        return fail(error, ERR_FORMAT, "%s/decisions.jsonl: line %zu is no decision",
+                    packing->job->folder, number);
+    const struct document *of = forgotten_of(packing, decision.of);
+    if (!of)
+        return copy_line(packing, line, error);
+    packing->result->relatives++;
+    decision.of = name_of(name, packing, of);
+    TRY(decision_write(&packing->line, &decision, error));
+    return put_line(packing, error);
 }
 
 static status write_decisions(struct packing *packing, struct error *error)
@@ -212,12 +204,10 @@ static status copy_evidence(void *context, struct view line, size_t number, stru
 
 static bool signals_go(const struct packing *packing, const struct sha256 *text)
 {
-    for (size_t i = 0; i < corpus_count(packing->corpus); i++) {
-        const struct document *document = corpus_document(packing->corpus, i);
-        if (packing->forgotten[i] &&
-            (sha256_equal(&document->read, text) || sha256_equal(&document->hash, text)))
+    for (size_t i = 0; i < packing->result->documents; i++)
+        if (sha256_equal(&packing->gone[i]->read, text) ||
+            sha256_equal(&packing->gone[i]->hash, text))
             return true;
-    }
     return false;
 }
 
@@ -273,29 +263,6 @@ static status write_signals(struct packing *packing, struct error *error)
 
 /* ---- the manifest ---- */
 
-/* Held out are the same documents; when none is left, that with the smallest hash, as a build has
- * it. */
-static void hold_out(struct packing *packing)
-{
-    size_t held = 0, left = 0, smallest = 0;
-    bool any = false;
-    for (size_t i = 0; i < corpus_count(packing->corpus); i++) {
-        const struct document *document = corpus_document(packing->corpus, i);
-        if (packing->forgotten[i])
-            continue;
-        packing->held_out[i] = document->held_out;
-        held += document->held_out;
-        left++;
-        if (!any ||
-            sha256_compare(&document->hash, &corpus_document(packing->corpus, smallest)->hash) < 0)
-            smallest = i;
-        any = true;
-    }
-    const cJSON *settings = cJSON_GetObjectItemCaseSensitive(packing->manifest, "settings");
-    if (!held && left >= HELD_OUT_NEEDED && manifest_number(settings, "held_out_share") > 0)
-        packing->held_out[smallest] = true;
-}
-
 static void put_number(cJSON *json, const char *name, double value)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(json, name);
@@ -317,8 +284,8 @@ static void count_anew(struct packing *packing)
             continue;
         }
         bytes += (double)document->text.len;
-        held += packing->held_out[i];
-        held_bytes += packing->held_out[i] ? (double)document->text.len : 0;
+        held += document->held_out;
+        held_bytes += document->held_out ? (double)document->text.len : 0;
     }
     put_number(json, "bytes", bytes);
     put_number(json, "held_out_documents", held);
@@ -383,7 +350,6 @@ static status choose(struct packing *packing, struct arena *arena, struct error 
     size_t count = corpus_count(packing->corpus);
     struct forget_result *result = packing->result;
     TRY_ALLOC(packing->forgotten, arena, count + 1, error);
-    TRY_ALLOC(packing->held_out, arena, count + 1, error);
     for (size_t i = 0; i < count; i++) {
         const struct document *document = corpus_document(packing->corpus, i);
         packing->forgotten[i] =
@@ -396,7 +362,10 @@ static status choose(struct packing *packing, struct arena *arena, struct error 
     if (result->documents == count)
         return fail(error, ERR_USAGE, "%s: would have no document left; remove the folder instead",
                     packing->job->folder);
-    hold_out(packing);
+    TRY_ALLOC(packing->gone, arena, result->documents, error);
+    for (size_t i = 0, at = 0; i < count; i++)
+        if (packing->forgotten[i])
+            packing->gone[at++] = corpus_document(packing->corpus, i);
     return OK;
 }
 
@@ -478,7 +447,10 @@ static status forget_locked(struct packing *packing, struct arena *arena, struct
     TRY(path_join(packing->part, sizeof packing->part, parent, part, error));
     TRY(path_remove_tree(packing->part, error));
     buffer_create(&packing->line, STORE_LINE_BYTES_MAX);
-    status result = repack(packing, arena, error);
+    status result = arena_create(&packing->scratch, 0, error);
+    if (result == OK)
+        result = repack(packing, arena, error);
+    arena_destroy(packing->scratch);
     buffer_destroy(&packing->line);
     cJSON_Delete(packing->manifest);
     if (packing->corpus)

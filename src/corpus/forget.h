@@ -1,7 +1,9 @@
 /* Takes documents out of a finished corpus: the folder is written anew without them, beside, and
  * changes places with the old one in one step, so that at any instant one or the other stands
- * there.  What is left says that they were there: a tombstone and a decision each.  Not for runs
- * that learnt from them (train/lineage.h).  No state; one process at a time in a folder. */
+ * there.  What is left says that they were there: a tombstone and a decision each.  What was for
+ * training stays so, even when nothing is held out any more: a run may have learnt from it.  Not
+ * for runs that learnt from them (train/lineage.h).  No state; one process at a time in a folder.
+ */
 #ifndef RODNIK_CORPUS_FORGET_H
 #define RODNIK_CORPUS_FORGET_H
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corpus/store_lines.h"
 #include "train/train_internal.h"
 
 struct lineage {
@@ -170,6 +171,87 @@ static size_t number_of(const struct corpus *corpus, size_t index)
     return number;
 }
 
+/* ---- corpora from which something was forgotten since ---- */
+
+struct forgotten {
+    struct sha256 root; /* of the corpus that still held it */
+    uint64_t place;
+    bool held_out;
+};
+struct past {
+    struct buffer list; /* struct forgotten, as the tombstones stand: the latest last */
+    struct arena *arena;
+};
+
+static status add_forgotten(void *context, struct view line, size_t number, struct error *error)
+{
+    struct past *past = context;
+    struct tombstone tombstone;
+    struct arena_mark mark = arena_mark(past->arena);
+    if (!tombstone_parse(&tombstone, line, past->arena))
+        return fail(error, ERR_FORMAT, "forgotten.jsonl: line %zu is no tombstone", number);
+    const struct forgotten forgotten = {tombstone.root, tombstone.place, tombstone.held_out};
+    arena_rewind(past->arena, mark);
+    return buffer_append(&past->list, &forgotten, sizeof forgotten, error);
+}
+
+/* Puts back what was forgotten, the latest first, until the corpus has the root.  Those forgotten
+ * together stand in the order of their places. */
+static bool put_back(size_t *number, const struct past *past, size_t index, bool held_out,
+                     const struct sha256 *root)
+{
+    const struct forgotten *list = (const struct forgotten *)(const void *)past->list.data;
+    size_t first = past->list.len / sizeof *list;
+    while (first > 0) {
+        size_t end = first--;
+        while (first > 0 && sha256_equal(&list[first - 1].root, &list[end - 1].root))
+            first--;
+        for (size_t i = first; i < end; i++)
+            if (list[i].place <= index) {
+                index++;
+                *number += list[i].held_out == held_out;
+            }
+        if (sha256_equal(&list[first].root, root))
+            return true;
+    }
+    return false;
+}
+
+static status trace_in(size_t *number, struct past *past, const struct lineage *lineage,
+                       const struct corpus *corpus, size_t index, struct error *error)
+{
+    char hex[2][SHA256_HEX_BYTES];
+    struct sha256 root = corpus_root(corpus);
+    TRY(corpus_lines(corpus, "forgotten.jsonl", add_forgotten, past, error));
+    if (put_back(number, past, index, corpus_document(corpus, index)->held_out,
+                 &lineage->train.corpus))
+        return OK;
+    sha256_hex(hex[0], &lineage->train.corpus);
+    sha256_hex(hex[1], &root);
+    return fail(error, ERR_CONFLICT,
+                "%s: was made from the corpus with root %s, this one has root %s and never had "
+                "that one",
+                lineage->run, hex[0], hex[1]);
+}
+
+/* The document's number on its side of the corpus that the run was made from. */
+static status trace_back(size_t *number, const struct lineage *lineage, const struct corpus *corpus,
+                         size_t index, struct error *error)
+{
+    enum { PAST_BYTES_MAX = 1 << 30 };
+    struct sha256 root = corpus_root(corpus);
+    struct past past = {0};
+    *number = number_of(corpus, index);
+    if (sha256_equal(&root, &lineage->train.corpus))
+        return OK;
+    TRY(arena_create(&past.arena, 0, error));
+    buffer_create(&past.list, PAST_BYTES_MAX);
+    status result = trace_in(number, &past, lineage, corpus, index, error);
+    buffer_destroy(&past.list);
+    arena_destroy(past.arena);
+    return result;
+}
+
 status lineage_find(struct lineage_found *out, struct lineage *lineage, const struct corpus *corpus,
                     size_t index, struct arena *arena, struct error *error)
 {
@@ -178,17 +260,9 @@ status lineage_find(struct lineage_found *out, struct lineage *lineage, const st
     const struct document *document = corpus_document(corpus, index);
     const struct token_file *file = document->held_out ? &lineage->heldout : &lineage->train;
     struct lineage_found found = {0};
-    struct sha256 root = corpus_root(corpus);
-    char hex[2][SHA256_HEX_BYTES];
-    sha256_hex(hex[0], &lineage->train.corpus);
-    sha256_hex(hex[1], &root);
-    if (!sha256_equal(&root, &lineage->train.corpus))
-        return fail(error, ERR_CONFLICT,
-                    "%s: was made from the corpus with root %s, this one has root %s", lineage->run,
-                    hex[0], hex[1]);
+    TRY(trace_back(&found.document, lineage, corpus, index, error));
     if (document->text.len) {
         found.shard = document->held_out ? "shards/heldout.bin" : "shards/train.bin";
-        found.document = number_of(corpus, index);
         if (found.document >= file->documents ||
             file->text_bytes[found.document] != document->text.len)
             return fail(error, ERR_FORMAT, "%s/%s: does not hold the documents of its corpus",

@@ -27,7 +27,8 @@ struct lineage_found {
     int64_t *checkpoints;            /* steps of checkpoints in the run that come after a reading */
     size_t checkpoint_count;
 };
-/* The document `index` of the corpus, which must have the run's root (ERR_CONFLICT).  A held-out
+/* The document `index` of the corpus, which must have the run's root, or have had
+ * it before something was forgotten (ERR_CONFLICT).  A held-out
  * document is read by no step. */
 MUST_USE status lineage_find(struct lineage_found *out, struct lineage *lineage,
                              const struct corpus *corpus, size_t index, struct arena *arena,

@@ -250,7 +250,7 @@ static void token_files_damaged_anywhere_are_refused(void **state)
     place_destroy(&place);
 }
 
-/* Every token of three epochs: its document's place in the stream, and the row that gives it out. */
+/* In three epochs: each document's place in the stream, and the row that gives it out. */
 static void rows_of_a_document_are_found_again(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* What was read so far: texts, records, signals and refusals grow in files of a folder; a state file
- * says up to where they hold.  After a kill they are cut back to that and reading goes on. */
+/* What was read so far: texts, records, signals and refusals grow in files of a folder; a state
+ * file says up to where they hold.  After a kill they are cut back to that and reading goes on. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

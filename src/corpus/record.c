@@ -60,8 +60,8 @@ bool record_parse_slowly(struct record *out, const char **reason, struct view li
 
 /* ---- in one go ----
  * An object as RFC 8259 has it, whose wanted strings are unescaped straight to where they stay.
- * Whatever is not quite usual (a raw NUL, U+0000, lone surrogates, deep nesting, faults of any kind)
- * is left to cJSON, so that there is one opinion on it. */
+ * Whatever is not quite usual (a raw NUL, U+0000, lone surrogates, deep nesting, any fault) is left
+ * to cJSON, so that there is one opinion on it. */
 
 enum member { TEXT, ID, SOURCE, LICENSE, URL, TITLE, MEMBERS };
 enum { DEPTH_MAX = 16 };

@@ -142,6 +142,9 @@ const char *encoding_name(enum text_encoding encoding);
 /* UTF-8 when valid or nearly, UTF-16 by its mark or its zeros, else the single-byte encoding in
  * which the bytes look most like Russian; binary when control characters stand there. */
 enum text_encoding encoding_detect(struct view bytes);
+/* Text in UTF-8 without a mark, whatever a label says: all that encoding_choose and encoding_decode
+ * would do leaves it as it is. */
+bool encoding_is_plain(struct view bytes);
 /* As a page or a mail names encodings; ENCODING_UNKNOWN for names not known here. */
 enum text_encoding encoding_of_label(struct view label);
 /* The encoding that is said (its label may be empty), unless the bytes show another. */
@@ -167,8 +170,12 @@ struct record {
     struct view text;
     const char *id, *source, *license, *url, *title;
 }; /* NULL: not said */
-/* One line into a record in the arena; false with a reason (a static text) when it is none. */
+/* One line into a record; its strings lie in `room`, whose content they replace, or in the arena.
+ * False with a reason (a static text) when it is none. */
 bool record_parse(struct record *out, const char **reason, struct view line, const char *text_field,
-                  struct arena *arena);
+                  struct buffer *room, struct arena *arena);
+/* The same by cJSON alone: what record_parse is held against. */
+bool record_parse_slowly(struct record *out, const char **reason, struct view line,
+                         const char *text_field, struct arena *arena);
 
 #endif

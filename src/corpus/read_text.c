@@ -26,7 +26,8 @@ static status read_record(struct reading *reading, const struct item *item, stru
 {
     struct record record;
     const char *reason;
-    if (!record_parse(&record, &reason, item->bytes, reading->options->text_field, reading->arena))
+    if (!record_parse(&record, &reason, item->bytes, reading->options->text_field, &reading->text,
+                      reading->arena))
         return fail(error, ERR_FORMAT, "%s", reason);
     struct item found = *item;
     found.bytes = record.text;

@@ -78,6 +78,8 @@ static status read_file(struct cli_texts *texts, const char *path,
     job.settings.whole_pages = settings->whole_pages;
     job.settings.held_out = 0;
     job.settings.minimum_bytes = 1;
+    job.settings.profile = job.settings.duplicates = "none"; /* every text counts */
+    job.settings.line_documents = 0;
     TRY(path_join(out, sizeof out, texts->folder, "corpus", error));
     if (strcmp(path, "-") == 0) {
         TRY(take_input(input, texts->folder, error));

@@ -2,11 +2,13 @@
 #include "cli/cmd_corpus.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/cli_texts.h"
 #include "corpus/membership_proof.h"
+#include "corpus/store_lines.h"
 
 enum { PROOFS_BYTES_MAX = 256 << 20 };
 
@@ -17,7 +19,8 @@ struct proving {
     struct corpus_settings settings;
     const struct corpus *corpus;
     const struct corpus_prover *prover;
-    struct buffer lines;
+    struct arena *arena;
+    struct buffer lines, absent; /* absent: SHA-256 of each text that is not there */
     size_t members, others;
 };
 
@@ -28,7 +31,40 @@ static status prove_text(struct proving *job, const struct sha256 *read, const c
     TRY(corpus_prove(&proof, job->prover, read, error));
     *(proof.member ? &job->members : &job->others) += 1;
     fprintf(stderr, "%s: %s of the corpus\n", name, proof.member ? "a member" : "not a member");
+    if (!proof.member)
+        TRY(buffer_append(&job->absent, read, sizeof *read, error));
     return corpus_proof_write(&job->lines, &proof, error);
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+    return sha256_compare(a, b);
+}
+
+/* A text that is not there may have been read and left out; then the decision says why. */
+static status tell_decision(void *context, struct view line, size_t number, struct error *error)
+{
+    struct proving *job = context;
+    struct decision decision;
+    struct arena_mark mark = arena_mark(job->arena);
+    if (!decision_parse(&decision, line, job->arena))
+        return fail(error, ERR_FORMAT, "%s/decisions.jsonl: line %zu is no decision", job->folder,
+                    number);
+    if (bsearch(&decision.read, job->absent.data, job->absent.len / SHA256_BYTES, SHA256_BYTES,
+                compare_hashes))
+        fprintf(stderr, "%s: was read and left out: %s%s%s%s%s\n", decision.id, decision.reason,
+                decision.detail ? ", " : "", decision.detail ? decision.detail : "",
+                decision.of ? " of " : "", decision.of ? decision.of : "");
+    arena_rewind(job->arena, mark);
+    return OK;
+}
+
+static status tell_decisions(struct proving *job, struct error *error)
+{
+    if (!job->absent.len)
+        return OK;
+    qsort(job->absent.data, job->absent.len / SHA256_BYTES, SHA256_BYTES, compare_hashes);
+    return corpus_lines(job->corpus, "decisions.jsonl", tell_decision, job, error);
 }
 
 /* A document by its id or one of its hashes; a hash that is no document's may be of a text that is
@@ -68,12 +104,15 @@ static status prove_in(struct proving *job, struct arena *arena, struct error *e
     struct corpus_prover *prover;
     TRY(corpus_open(&corpus, job->folder, arena, error));
     job->corpus = corpus;
+    job->arena = arena;
     status result = corpus_prover_create(&prover, corpus, arena, error);
     if (result == OK) {
         job->prover = prover;
         bool is_file = strcmp(job->document, "-") == 0 || path_exists(job->document);
         result = is_file ? prove_file(job, arena, error) : prove_named(job, error);
     }
+    if (result == OK)
+        result = tell_decisions(job, error);
     if (result == OK && job->out)
         result = file_write_atomic(job->out, job->lines.data, job->lines.len, error);
     else if (result == OK)
@@ -109,6 +148,7 @@ int command_corpus_prove(int argc, char **argv)
     struct error error = {0};
     struct arena *arena = NULL;
     buffer_create(&job.lines, PROOFS_BYTES_MAX);
+    buffer_create(&job.absent, PROOFS_BYTES_MAX);
     status result = OK;
     if (options.positional_count != 1)
         result = fail(&error, ERR_USAGE, "%zu folders were named, needed is one",
@@ -122,6 +162,7 @@ int command_corpus_prove(int argc, char **argv)
         result = prove_in(&job, arena, &error);
     }
     buffer_destroy(&job.lines);
+    buffer_destroy(&job.absent);
     arena_destroy(arena);
     return result == OK ? 0 : cli_fail("corpus prove", &error);
 }
@@ -163,9 +204,10 @@ static void print_proven(const struct corpus_proof *proof, bool document_checked
         }
         printf("}\n");
     } else if (!proof->member)
-        printf("proven: the text with SHA-256 %s is not among the texts read into the corpus with "
-               "root %s\n",
-               read, root);
+        printf(
+            "proven: the text with SHA-256 %s is not among the texts that are in the corpus with "
+            "root %s (a text that differs in a letter has another SHA-256)\n",
+            read, root);
     else if (document_checked)
         printf("proven: the text with SHA-256 %s was read into the corpus with root %s and stands "
                "there as document %s, source %s, licence %s\n",

@@ -1,5 +1,5 @@
-/* Byte-level BPE: training, encoding, decoding, and Hugging Face's tokenizer.json in and out; tables
- * of ranks (r50k, cl100k, o200k as js-tiktoken packs them) in.
+/* Byte-level BPE: training, encoding, decoding, and Hugging Face's tokenizer.json in and out;
+ * tables of ranks (r50k, cl100k, o200k as js-tiktoken packs them) in.
  *
  * Any bytes encode and decode back to themselves.  Text is cut into pre-tokens by a pattern
  * (split.c), each of which is merged exactly as its merge ranks say.  Not for normalising text
@@ -45,15 +45,15 @@ enum token_special {
 
 struct tokenizer;
 
-/* Reads a tokenizer.json or a table of ranks.  ERR_FORMAT names the field that is missing, wrong or
- * not supported. */
+/* Reads a tokenizer.json or a table of ranks.  ERR_FORMAT names the field that is missing, wrong
+ * or not supported. */
 MUST_USE status tokenizer_load(struct tokenizer **out, const char *path, struct arena *arena,
                                struct error *error);
 /* The same from memory; `name` is what errors call it. */
 MUST_USE status tokenizer_parse(struct tokenizer **out, struct view json, const char *name,
                                 struct arena *arena, struct error *error);
-/* Writes a tokenizer.json, atomically; equal tokenizers give equal bytes.  ERR_FORMAT for a table of
- * ranks, which has no list of merges. */
+/* Writes a tokenizer.json, atomically; equal tokenizers give equal bytes.  ERR_FORMAT for a table
+ * of ranks, which has no list of merges. */
 MUST_USE status tokenizer_save(const struct tokenizer *tokenizer, const char *path,
                                struct error *error);
 MUST_USE status tokenizer_write(struct buffer *out, const struct tokenizer *tokenizer,

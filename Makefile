@@ -144,7 +144,9 @@ $(BUILD)/exact: $(exact_sources) tests/exact/exact.h $(exact_objects)
 exact_static := $(if $(x86),,-static)
 
 # One test: make test-tensor/ops
-test-%: $(BUILD)/tests/%_test
+test_names := $(patsubst $(BUILD)/tests/%_test,test-%,$(test_programs))
+.PHONY: $(test_names)
+$(test_names): test-%: $(BUILD)/tests/%_test
 	$<
 
 check: setup-check

@@ -181,6 +181,25 @@ static status sync_parent(const char *path, struct error *error)
     return folder_sync(dirname(copy), error);
 }
 
+status file_writer_patch(struct file_writer *writer, uint64_t offset, const void *data, size_t len,
+                         struct error *error)
+{
+    ASSERT(writer && writer->pending && data && offset + len <= writer->written && error);
+    TRY(flush(writer, error));
+    const char *from = data;
+    while (len) {
+        ssize_t done = pwrite(writer->descriptor, from, len, (off_t)offset);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return fail_errno(error, "%s: can't be written", writer->path);
+        from += done;
+        offset += (uint64_t)done;
+        len -= (size_t)done;
+    }
+    return OK;
+}
+
 status file_writer_commit(struct file_writer *writer, struct error *error)
 {
     ASSERT(writer && writer->pending && error);
@@ -254,6 +273,39 @@ status file_scratch_open(struct file_scratch *out, const char *folder, struct er
     if (scratch.descriptor < 0)
         return fail_errno(error, "%s: a temporary file can't be made there", folder);
     *out = scratch;
+    return OK;
+}
+
+status file_scratch_open_named(struct file_scratch *out, const char *path, uint64_t len,
+                               struct error *error)
+{
+    ASSERT(out && path && error);
+    struct file_scratch scratch = {.len = len};
+    if (snprintf(scratch.folder, PATH_BYTES, "%s", path) >= PATH_BYTES)
+        return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", path, PATH_BYTES);
+    scratch.descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (scratch.descriptor < 0)
+        return fail_errno(error, "%s: can't be opened for writing", path);
+    off_t end = lseek(scratch.descriptor, 0, SEEK_END);
+    status result = OK;
+    if (end < 0 || (uint64_t)end < len)
+        result = fail(error, ERR_FORMAT, "%s: has %lld bytes, at least %" PRIu64 " were expected",
+                      path, (long long)end, len);
+    else if (ftruncate(scratch.descriptor, (off_t)len) != 0 ||
+             lseek(scratch.descriptor, (off_t)len, SEEK_SET) < 0)
+        result = fail_errno(error, "%s: can't be cut", path);
+    if (result != OK)
+        close(scratch.descriptor);
+    else
+        *out = scratch;
+    return result;
+}
+
+status file_scratch_sync(struct file_scratch *scratch, struct error *error)
+{
+    ASSERT(scratch && error);
+    if (fdatasync(scratch->descriptor) != 0)
+        return fail_errno(error, "%s: can't be written to the disk", scratch->folder);
     return OK;
 }
 

@@ -37,6 +37,9 @@ MUST_USE status file_writer_add(struct file_writer *writer, const void *data, si
                                 struct error *error);
 MUST_USE status file_writer_commit(struct file_writer *writer, struct error *error);
 void file_writer_abort(struct file_writer *writer);
+/* Puts other bytes in the place of some that were added. */
+MUST_USE status file_writer_patch(struct file_writer *writer, uint64_t offset, const void *data,
+                                  size_t len, struct error *error);
 
 /* A file without a name, for what does not fit into memory: gone when it is closed, also by kill
  * -9.  A scratch must be zeroed or closed before reuse. */
@@ -54,6 +57,12 @@ MUST_USE status file_scratch_add(struct file_scratch *scratch, const void *data,
 MUST_USE status file_scratch_read(void *out, const struct file_scratch *scratch, uint64_t offset,
                                   size_t len, struct error *error);
 void file_scratch_close(struct file_scratch *scratch);
+/* The same with a name, for what is to outlast the process: the file is made or cut to `len` bytes;
+ * one that has fewer is ERR_FORMAT. */
+MUST_USE status file_scratch_open_named(struct file_scratch *out, const char *path, uint64_t len,
+                                        struct error *error);
+/* What was added is on the disk when this returns. */
+MUST_USE status file_scratch_sync(struct file_scratch *scratch, struct error *error);
 
 /* Appends bytes with one write and fsyncs (ledger lines, metrics); on failure takes back what was
  * written of them. */

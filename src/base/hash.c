@@ -32,14 +32,33 @@ void sha256_add(struct sha256_state *state, const void *data, size_t len)
     ASSERT(done == 1);
 }
 
-struct sha256 sha256_end(struct sha256_state *state)
+static struct sha256 final_hash(struct sha256_state *state)
 {
     struct sha256 hash;
     int done = EVP_DigestFinal_ex(state->context, hash.byte, NULL);
     ASSERT(done == 1);
+    return hash;
+}
+
+struct sha256 sha256_end(struct sha256_state *state)
+{
+    struct sha256 hash = final_hash(state);
+    sha256_abandon(state);
+    return hash;
+}
+
+struct sha256 sha256_take(struct sha256_state *state)
+{
+    struct sha256 hash = final_hash(state);
+    int done = EVP_DigestInit_ex(state->context, NULL, NULL);
+    ASSERT(done == 1);
+    return hash;
+}
+
+void sha256_abandon(struct sha256_state *state)
+{
     EVP_MD_CTX_free(state->context);
     state->context = NULL;
-    return hash;
 }
 
 status sha256_of_file(struct sha256 *out, const char *path, struct error *error)

@@ -27,8 +27,9 @@ struct bench_corpus {
     const char *text;  /* a file instead of made-up texts; NULL: none */
     int64_t megabytes; /* of a made-up corpus that goes through all stages; 0: none */
 };
-/* Signatures for duplicates on one core beside their inner loop alone, sorting on disk beside
- * sorting in memory; or duplicates, repeated lines and overlaps over a corpus, and memory. */
+/* Signatures for duplicates on one core beside their inner loop alone, the whole way of building
+ * beside SHA-256, sorting on disk beside sorting in memory; or duplicates, repeated lines and
+ * overlaps over a corpus, and memory. */
 MUST_USE status bench_corpus(const struct bench_corpus *bench, struct error *error);
 
 struct bench_tokenizer {

@@ -1,12 +1,9 @@
-/* rodnik corpus: build, show; what has files of its own is in cmd_corpus.h. */
+/* rodnik corpus: build; what has files of its own is in cmd_corpus.h. */
 #include "cli/cmd_corpus.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/cli.h"
@@ -14,9 +11,21 @@
 
 /* ---- build ---- */
 
-static void on_progress(void *context, double done_bytes)
+struct stages {
+    struct progress progress;
+    const char *stage; /* NULL: none begun */
+};
+
+static void on_progress(void *context, const char *stage, double done_bytes, double bytes)
 {
-    progress_update(context, done_bytes, NULL);
+    struct stages *stages = context;
+    if (!stages->stage || strcmp(stages->stage, stage) != 0) {
+        if (stages->stage)
+            progress_end(&stages->progress, stages->progress.total);
+        progress_begin(&stages->progress, stage, "bytes", bytes, false);
+        stages->stage = stage;
+    }
+    progress_update(&stages->progress, done_bytes, NULL);
 }
 
 static void print_counts(const struct corpus_counts *counts, const char *out, bool json)
@@ -24,34 +33,38 @@ static void print_counts(const struct corpus_counts *counts, const char *out, bo
     if (json) {
         printf("{\"corpus\": ");
         cli_print_json_string(out);
-        printf(", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": "
-               "%zu, \"held_out_bytes\": %llu, \"duplicates\": %zu, \"short\": %zu, \"refused\": "
-               "%zu, \"filtered\": %zu}\n",
+        printf(", \"documents\": %zu, \"bytes\": %llu, \"held_out_documents\": %zu, "
+               "\"held_out_bytes\": %llu, \"refused\": %zu, \"lines_lost\": %zu, \"masked\": %zu",
                counts->documents, (unsigned long long)counts->bytes, counts->held_out,
-               (unsigned long long)counts->held_out_bytes, counts->duplicates,
-               counts->short_documents, counts->refused, counts->filtered);
+               (unsigned long long)counts->held_out_bytes, counts->refused, counts->lines_lost,
+               counts->masked);
+        for (int i = CORPUS_KEPT + 1; i < CORPUS_LEFT_REASONS; i++)
+            printf(", \"%s\": %zu", corpus_left_name((enum corpus_left)i), counts->left[i]);
+        printf("}\n");
         return;
     }
-    printf("%s: %zu documents, %.2f MB (%zu held out, %.2f MB); left out: %zu duplicates, %zu "
-           "short, %zu refused, %zu by the profile\n",
-           out, counts->documents, (double)counts->bytes * 1e-6, counts->held_out,
-           (double)counts->held_out_bytes * 1e-6, counts->duplicates, counts->short_documents,
-           counts->refused, counts->filtered);
+    printf("%s: %zu documents, %.2f MB (%zu held out, %.2f MB)", out, counts->documents,
+           (double)counts->bytes * 1e-6, counts->held_out, (double)counts->held_out_bytes * 1e-6);
+    printf("; left out: %zu refused", counts->refused);
+    for (int i = CORPUS_KEPT + 1; i < CORPUS_LEFT_REASONS; i++)
+        if (counts->left[i])
+            printf(", %zu %s", counts->left[i], corpus_left_name((enum corpus_left)i));
+    printf("; taken out: %zu lines, %zu personal data\n", counts->lines_lost, counts->masked);
 }
 
 static status run_build(struct corpus_counts *counts, struct corpus_job *job, int threads,
                         struct error *error)
 {
-    struct progress progress;
+    struct stages stages = {0};
     TRY(thread_pool_create(&job->pool, threads, error));
     interrupt_install();
     if (corpus_sandbox_notice())
         log_warning("%s", corpus_sandbox_notice());
-    progress_begin(&progress, "reading", "bytes", 0, false);
     job->progress = on_progress;
-    job->context = &progress;
+    job->context = &stages;
     status result = corpus_build(counts, job, error);
-    progress_end(&progress, 0);
+    if (stages.stage)
+        progress_end(&stages.progress, stages.progress.total);
     thread_pool_destroy(job->pool);
     return result;
 }
@@ -76,18 +89,32 @@ static int build(int argc, char **argv)
         {"whole-pages", OPTION_FLAG, &job.settings.whole_pages, 0, 0, NULL,
          "of HTML all text with navigation, not the main text alone"},
         {"profile", OPTION_STRING, &job.settings.profile, 0, 0, "NAME|FILE",
-         "drop what this profile does not allow (default none; `corpus decide --help` lists them)"},
+         "leave out what this profile does not allow; auto: by kind and language; none (default "
+         "auto)"},
+        {"duplicates", OPTION_STRING, &job.settings.duplicates, 0, 0, "near|exact|none",
+         "of documents that are alike the first stays (default near)"},
+        {"repeated-lines", OPTION_INT, &job.settings.line_documents, 0, 1000000, "N",
+         "lines in more documents stay in the first only; 0: all stay (default 10)"},
+        {"personal", OPTION_STRING, &job.settings.personal, 0, 0, "POLICY",
+         "corpus, guard, none, or changes such as phone=drop,person=replace (default corpus)"},
+        {"opt-out", OPTION_STRING, &job.settings.opt_out, 0, 0, "FILE",
+         "list of hashes, addresses and domains to leave out"},
+        {"evaluations", OPTION_STRING, &job.settings.evaluations, 0, 0, "DIR",
+         "leave out what shares 13 words with items of evaluations (.jsonl)"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
         {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
     };
     const struct command_help help = {
         "rodnik corpus build --out DIR [options] INPUT...",
-        "Reads files and folders, makes texts of them in clean UTF-8, drops exact duplicates, "
-        "holds "
-        "some\ndocuments out for evaluation and writes documents and manifest.  Kinds: txt, md, "
-        "jsonl, csv, tsv,\nhtml, warc, wet, fb2, epub, docx, odt, tei, mbox, eml, pdf (needs "
-        "pdftotext), and tar, zip, gz,\nzst, xz around them.  Readers run in a sandbox: a file "
-        "that makes one crash costs one document.",
+        "Reads files and folders, makes texts of them in clean UTF-8, leaves out what a profile "
+        "does "
+        "not\nallow, duplicates and what is on the opt-out list, takes out repeated lines and "
+        "personal data,\nholds some documents out for evaluation and writes documents, decisions "
+        "and "
+        "manifest.\nKinds: txt, md, jsonl, csv, tsv, html, warc, wet, fb2, epub, docx, odt, tei, "
+        "mbox, eml, pdf (needs\npdftotext), and tar, zip, gz, zst, xz around them.  Readers run in "
+        "a sandbox: a file that makes\none crash costs one document.  After an interrupt the same "
+        "command goes on.",
         "  rodnik corpus build --out out/corpus texts/ more.jsonl.zst", NULL};
     struct options_result options;
     int exit_status;
@@ -106,112 +133,8 @@ static int build(int argc, char **argv)
     }
     int code = cli_fail("corpus build", &error);
     if (error.code == ERR_INTERRUPTED)
-        fprintf(stderr, "nothing was written; the same command begins again\n");
+        fprintf(stderr, "what was read stays in %s.building; the same command goes on\n", job.out);
     return code;
-}
-
-/* ---- show ---- */
-
-static double number(const cJSON *json, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : 0;
-}
-
-static void print_tallies(const cJSON *manifest, const char *name)
-{
-    const cJSON *tallies = cJSON_GetObjectItemCaseSensitive(manifest, name), *entry;
-    double bytes = number(manifest, "bytes");
-    printf("\n%-52s %9s %10s %7s\n", name, "documents", "MB", "share");
-    cJSON_ArrayForEach(entry, tallies)
-    {
-        printf("%-52.52s %9.0f %10.2f %6.1f%%\n", entry->string, number(entry, "documents"),
-               number(entry, "bytes") * 1e-6, bytes > 0 ? 100 * number(entry, "bytes") / bytes : 0);
-    }
-}
-
-static void print_refused(const cJSON *refused)
-{
-    enum { SHOWN = 20 };
-    int shown = 0;
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, refused)
-    {
-        const cJSON *what = cJSON_GetObjectItemCaseSensitive(entry, "what");
-        const cJSON *reason = cJSON_GetObjectItemCaseSensitive(entry, "reason");
-        if (shown++ < SHOWN && cJSON_IsString(what) && cJSON_IsString(reason))
-            printf("  %s %s\n", what->valuestring, reason->valuestring);
-    }
-    if (shown > SHOWN)
-        printf("  and %d more, listed in manifest.json\n", shown - SHOWN);
-}
-
-static void print_manifest(const char *folder, const cJSON *manifest)
-{
-    const cJSON *root = cJSON_GetObjectItemCaseSensitive(manifest, "root");
-    printf("%s: %.0f documents, %.2f MB, held out %.0f documents, %.2f MB\nroot sha256 %s\n",
-           folder, number(manifest, "documents"), number(manifest, "bytes") * 1e-6,
-           number(manifest, "held_out_documents"), number(manifest, "held_out_bytes") * 1e-6,
-           cJSON_IsString(root) ? root->valuestring : "missing");
-    print_tallies(manifest, "languages");
-    print_tallies(manifest, "licenses");
-    print_tallies(manifest, "sources");
-    const cJSON *left_out = cJSON_GetObjectItemCaseSensitive(manifest, "left_out"), *entry;
-    printf("\nleft out\n");
-    cJSON_ArrayForEach(entry, left_out) printf("%-52s %9.0f\n", entry->string, entry->valuedouble);
-    if (cJSON_GetObjectItemCaseSensitive(manifest, "filtered"))
-        print_tallies(manifest, "filtered");
-    print_refused(cJSON_GetObjectItemCaseSensitive(manifest, "refused"));
-}
-
-enum { MANIFEST_BYTES_MAX = 64 << 20 };
-
-static status show_folder(const char *folder, bool json, struct arena *arena, struct error *error)
-{
-    char path[PATH_BYTES];
-    struct view text;
-    struct corpus *corpus;
-    TRY(corpus_open(&corpus, folder, arena, error)); /* says what is wrong, if anything is */
-    corpus_close(corpus);
-    TRY(path_join(path, sizeof path, folder, "manifest.json", error));
-    TRY(file_read(&text, path, MANIFEST_BYTES_MAX, arena, error));
-    cJSON *manifest = cJSON_ParseWithLength(text.data, text.len);
-    if (!manifest)
-        return fail(error, ERR_FORMAT, "%s: is not JSON", path);
-    if (json) {
-        cJSON_Minify((char *)(uintptr_t)text.data);
-        printf("%s\n", text.data);
-    } else
-        print_manifest(folder, manifest);
-    cJSON_Delete(manifest);
-    return OK;
-}
-
-static int show(int argc, char **argv)
-{
-    bool json = false;
-    const struct option table[] = {
-        {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the manifest as JSON"}};
-    const struct command_help help = {
-        "rodnik corpus show DIR",
-        "Shows what is in a corpus: languages, licences, sources, what was left out.",
-        "  rodnik corpus show out/corpus", NULL};
-    struct options_result options;
-    int exit_status;
-    if (!cli_options(&options, &exit_status, &help, table, 1, argc, argv))
-        return exit_status;
-    struct error error = {0};
-    struct arena *arena = NULL;
-    if (options.positional_count != 1)
-        (void)!fail(&error, ERR_USAGE, "%zu folders were named, needed is one",
-                    options.positional_count);
-    else if (arena_create(&arena, 0, &error) == OK &&
-             show_folder(options.positional[0], json, arena, &error) == OK) {
-        arena_destroy(arena);
-        return 0;
-    }
-    arena_destroy(arena);
-    return cli_fail("corpus show", &error);
 }
 
 int command_corpus(int argc, char **argv)
@@ -220,10 +143,14 @@ int command_corpus(int argc, char **argv)
         const char *verb;
         int (*run)(int argc, char **argv);
     } commands[] = {{"build", build},
-                    {"show", show},
+                    {"show", command_corpus_show},
+                    {"card", command_corpus_card},
                     {"signals", command_corpus_signals},
                     {"decide", command_corpus_decide},
-                    {"language", command_corpus_language}};
+                    {"language", command_corpus_language},
+                    {"prove", command_corpus_prove},
+                    {"check-proof", command_corpus_check_proof},
+                    {"forget", command_corpus_forget}};
     const char *verb = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(verb, commands[i].verb) == 0) {
@@ -234,10 +161,14 @@ int command_corpus(int argc, char **argv)
         }
     bool help = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
     fprintf(help ? stdout : stderr, "usage: rodnik corpus build --out DIR [options] INPUT...\n"
-                                    "       rodnik corpus show DIR\n"
+                                    "       rodnik corpus show DIR [--document ID] [--html FILE]\n"
+                                    "       rodnik corpus card DIR [--out FILE]\n"
                                     "       rodnik corpus signals DIR\n"
                                     "       rodnik corpus decide DIR --profile NAME|FILE\n"
-                                    "       rodnik corpus language train|test|tell ...\n\n"
+                                    "       rodnik corpus language train|test|tell ...\n"
+                                    "       rodnik corpus prove DIR --document FILE|ID|-\n"
+                                    "       rodnik corpus check-proof PROOF [--document FILE]\n"
+                                    "       rodnik corpus forget DIR --document ID|SHA256|FILE\n\n"
                                     "rodnik corpus build --help tells more.\nexample:\n"
                                     "  rodnik corpus build --out out/corpus texts/\n");
     return help ? 0 : 2;

@@ -104,10 +104,11 @@ static void print_json(const char *run, const struct eval_scores *scores,
     printf(", \"documents\": %zu, \"bytes\": %llu, \"tokens\": %llu, \"value\": %.17g",
            scores->all.documents, (unsigned long long)scores->all.bytes,
            (unsigned long long)scores->all.tokens, score_bits_per_byte(&scores->all));
-    for (int i = 0; i <= CORPUS_EN; i++)
-        if (scores->language[i].documents)
-            printf(", \"%s\": %.17g", corpus_language_name((enum corpus_language)i),
-                   score_bits_per_byte(&scores->language[i]));
+    for (size_t i = 0; i < scores->languages; i++) {
+        printf(", ");
+        cli_print_json_string(scores->label[i]);
+        printf(": %.17g", score_bits_per_byte(&scores->language[i]));
+    }
     if (isfinite(packed[0]))
         printf(", \"xz_9e\": %.6g", packed[0]);
     if (isfinite(packed[1]))
@@ -120,12 +121,10 @@ static void print_table(const struct eval_scores *scores, const double packed[CO
     printf("bits per byte on %zu held-out documents (%.2f MB)\n", scores->all.documents,
            (double)scores->all.bytes * 1e-6);
     printf("  %-12s %.4f\n", "this model", score_bits_per_byte(&scores->all));
-    for (int i = 0; i <= CORPUS_EN; i++)
-        if (scores->language[i].documents)
-            printf("    %-10s %.4f  (%zu documents, %.2f MB)\n",
-                   corpus_language_name((enum corpus_language)i),
-                   score_bits_per_byte(&scores->language[i]), scores->language[i].documents,
-                   (double)scores->language[i].bytes * 1e-6);
+    for (size_t i = 0; i < scores->languages; i++)
+        printf("    %-10s %.4f  (%zu documents, %.2f MB)\n", scores->label[i],
+               score_bits_per_byte(&scores->language[i]), scores->language[i].documents,
+               (double)scores->language[i].bytes * 1e-6);
     for (size_t i = 0; i < COMPRESSOR_COUNT; i++) {
         if (isfinite(packed[i]))
             printf("  %-12s %.4f\n", compressors[i].name, packed[i]);

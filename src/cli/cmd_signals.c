@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "cli/cli.h"
 #include "corpus/corpus.h"
+#include "corpus/manifest.h"
 #include "corpus/profile.h"
 
 #define SIGNALS_FILE "signals.bin"
@@ -60,11 +61,13 @@ static status print_all(const struct corpus *corpus, const struct language_model
 }
 
 static status write_all(const struct corpus *corpus, const struct language_model *model,
-                        const char *path, int threads, struct error *error)
+                        const char *folder, int threads, struct error *error)
 {
+    char path[PATH_BYTES];
     struct progress progress;
     struct signals_job job = {
         .corpus = corpus, .model = model, .path = path, .progress = on_progress};
+    TRY(path_join(path, sizeof path, folder, SIGNALS_FILE, error));
     TRY(thread_pool_create(&job.pool, threads, error));
     interrupt_install();
     double total = 0;
@@ -78,6 +81,8 @@ static status write_all(const struct corpus *corpus, const struct language_model
     progress_end(&progress, total);
     thread_pool_destroy(job.pool);
     if (result == OK)
+        result = manifest_refresh(folder, SIGNALS_FILE, error);
+    if (result == OK)
         printf("%s: signals of %zu documents, %.2f MB in %.2f s\n", path, corpus_count(corpus),
                total * 1e-6, seconds);
     return result;
@@ -86,14 +91,12 @@ static status write_all(const struct corpus *corpus, const struct language_model
 static status signals_in(const char *folder, int threads, bool json, struct arena *arena,
                          struct error *error)
 {
-    char path[PATH_BYTES];
     struct corpus *corpus;
     struct language_model *model;
-    TRY(path_join(path, sizeof path, folder, SIGNALS_FILE, error));
     TRY(language_open_own(&model, arena, error));
     TRY(corpus_open(&corpus, folder, arena, error));
     status result = json ? print_all(corpus, model, arena, error)
-                         : write_all(corpus, model, path, threads, error);
+                         : write_all(corpus, model, folder, threads, error);
     corpus_close(corpus);
     return result;
 }

@@ -6,8 +6,9 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/thread.h"
+#include "corpus/comparisons_internal.h"
 
-enum { BATCH_BYTES = 16 << 20, EVIDENCE_WORDS = 5 };
+enum { EVIDENCE_WORDS = 5 };
 
 /* Where words stand that an index seems to hold. */
 struct suspicion {
@@ -20,16 +21,17 @@ struct finding {
 };
 
 struct searcher {
-    struct words words, slice;
+    struct words slice;
+    struct buffer suspects;             /* of a stretch: which words */
     struct buffer suspicions, findings; /* of a document */
     struct buffer normal;               /* of a stretch of it */
     struct buffer evidence;             /* of a batch: records of EVIDENCE_WORDS */
-    struct error error;
 };
 
 struct contamination {
     struct contamination_settings settings;
     struct arena *arena;
+    struct text_readers texts;
     struct searcher *searchers;     /* [threads] */
     struct external_sort *evidence; /* {document, item, from, to, grams} */
 };
@@ -40,11 +42,12 @@ static status create_in(struct contamination *contamination, struct error *error
     size_t threads = (size_t)thread_pool_count(settings->pool);
     struct external_sort_settings sort = {EVIDENCE_WORDS, settings->memory_bytes, settings->folder,
                                           settings->pool};
+    TRY(text_readers_open(&contamination->texts, settings->pool, contamination->arena, error));
     TRY_ALLOC(contamination->searchers, contamination->arena, threads, error);
     for (size_t i = 0; i < threads; i++) {
         struct searcher *searcher = &contamination->searchers[i];
-        words_open(&searcher->words, WORDS_EXACT);
-        words_open(&searcher->slice, WORDS_EXACT);
+        words_open(&searcher->slice);
+        buffer_create(&searcher->suspects, SIZE_MAX / 4);
         buffer_create(&searcher->suspicions, SIZE_MAX / 4);
         buffer_create(&searcher->findings, SIZE_MAX / 4);
         buffer_create(&searcher->normal, SIZE_MAX / 4);
@@ -82,50 +85,62 @@ void contamination_destroy(struct contamination *contamination)
     int threads = thread_pool_count(contamination->settings.pool);
     for (int i = 0; contamination->searchers && i < threads; i++) {
         struct searcher *searcher = &contamination->searchers[i];
-        words_close(&searcher->words);
         words_close(&searcher->slice);
+        buffer_destroy(&searcher->suspects);
         buffer_destroy(&searcher->suspicions);
         buffer_destroy(&searcher->findings);
         buffer_destroy(&searcher->normal);
         buffer_destroy(&searcher->evidence);
     }
+    text_readers_close(&contamination->texts);
     external_sort_destroy(contamination->evidence);
     arena_destroy(contamination->arena);
 }
 
 /* ---- suspicions: hashes that an index holds ---- */
 
-static status suspect(struct searcher *searcher, const struct gram_index *index,
-                      const struct gram *gram, uint64_t hash, struct error *error)
+struct text_readers *contamination_readers(struct contamination *contamination)
 {
-    if (gram->seen < gram->n || !gram_index_may_hold(index, hash) ||
-        !gram_index_find(index, hash).count)
-        return OK;
-    bool whole = gram->n == ITEM_WHOLE_WORDS;
-    struct suspicion suspicion = {hash, (gram->seen - gram->n) << 1 | whole};
-    return buffer_append(&searcher->suspicions, &suspicion, sizeof suspicion, error);
+    return &contamination->texts;
 }
 
-static status collect_suspicions(struct searcher *searcher, const struct evaluation_items *items,
-                                 struct view text, struct error *error)
+void contamination_begin(struct contamination *contamination, int thread)
 {
-    struct words_piece piece;
-    struct gram grams, wholes;
-    gram_begin(&grams, ITEM_GRAM_WORDS);
-    gram_begin(&wholes, ITEM_WHOLE_WORDS);
-    buffer_clear(&searcher->suspicions);
-    words_begin(&searcher->words, text);
-    for (;;) {
-        TRY(words_read(&piece, &searcher->words, error));
-        if (!piece.normal.len)
-            return OK;
-        for (size_t i = 0; i < piece.count; i++) {
-            uint64_t hash = gram_add(&grams, piece.hash[i]);
-            TRY(suspect(searcher, &items->grams, &grams, hash, error));
-            hash = gram_add(&wholes, piece.hash[i]);
-            TRY(suspect(searcher, &items->wholes, &wholes, hash, error));
-        }
+    buffer_clear(&contamination->searchers[thread].suspicions);
+}
+
+/* Looks for the hashes of n words that end with each word.  Most are in no index and are put aside
+ * by its filter, all of a stretch in a row: so the processor fetches many of its bits at once. */
+static status collect_suspicions(struct searcher *searcher, const struct gram_index *index,
+                                 size_t n, const struct words_piece *words, const uint64_t *hash,
+                                 struct error *error)
+{
+    buffer_clear(&searcher->suspects);
+    TRY(buffer_reserve(&searcher->suspects, (words->count + 1) * sizeof(size_t), error));
+    size_t *suspects = (size_t *)(void *)searcher->suspects.data, count = 0;
+    for (size_t i = words->before < n - 1 ? n - 1 - words->before : 0; i < words->count; i++) {
+        suspects[count] = i;
+        count += gram_index_may_hold(index, hash[i]);
     }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t which = hash[suspects[i]], first = words->before + suspects[i] + 1 - n;
+        if (!gram_index_find(index, which).count)
+            continue;
+        struct suspicion suspicion = {which, first << 1 | (n == ITEM_WHOLE_WORDS)};
+        TRY(buffer_append(&searcher->suspicions, &suspicion, sizeof suspicion, error));
+    }
+    return OK;
+}
+
+status contamination_take(struct contamination *contamination, int thread,
+                          const struct text_stretch *stretch, struct error *error)
+{
+    struct searcher *searcher = &contamination->searchers[thread];
+    const struct evaluation_items *items = contamination->settings.items;
+    TRY(collect_suspicions(searcher, &items->grams, ITEM_GRAM_WORDS, &stretch->words,
+                           stretch->thirteens, error));
+    return collect_suspicions(searcher, &items->wholes, ITEM_WHOLE_WORDS, &stretch->words,
+                              stretch->fives, error);
 }
 
 /* ---- findings: the same words ---- */
@@ -162,8 +177,8 @@ static status normal_of(struct view *out, struct searcher *searcher, const struc
     buffer_clear(&searcher->normal);
     words_begin(&searcher->slice, (struct view){begin, (size_t)(last.data + last.len - begin)});
     for (;;) {
-        TRY(words_read_normal(&piece, &searcher->slice, error));
-        if (!piece.normal.len)
+        TRY(words_read(&piece, &searcher->slice, error));
+        if (piece.count == 0)
             break;
         TRY(buffer_append(&searcher->normal, piece.normal.data, piece.normal.len, error));
     }
@@ -273,45 +288,27 @@ static status add_evidence(struct overlap *out, struct searcher *searcher,
     return OK;
 }
 
-static status search(struct overlap *out, struct searcher *searcher,
-                     const struct evaluation_items *items, const struct numbered_text *document,
-                     struct error *error)
+status contamination_end(struct overlap *out, struct contamination *contamination, int thread,
+                         const struct numbered_text *document, struct error *error)
 {
+    struct searcher *searcher = &contamination->searchers[thread];
+    const struct evaluation_items *items = contamination->settings.items;
     *out = (struct overlap){0, 0};
-    TRY(collect_suspicions(searcher, items, document->text, error));
     if (searcher->suspicions.len == 0)
         return OK;
     TRY(collect_findings(searcher, items, document->text, error));
     return add_evidence(out, searcher, items, document->number, error);
 }
 
-struct search_job {
-    struct overlap *out;
-    struct contamination *contamination;
-    const struct numbered_text *documents;
-};
-
-static void search_some(void *context, size_t begin, size_t end, int thread)
-{
-    const struct search_job *job = context;
-    struct searcher *searcher = &job->contamination->searchers[thread];
-    for (size_t i = begin; i < end; i++)
-        if (!searcher->error.code)
-            (void)!search(&job->out[i], searcher, job->contamination->settings.items,
-                          &job->documents[i], &searcher->error);
-}
-
-static status keep_evidence(struct contamination *contamination, struct error *error)
+status contamination_keep(struct contamination *contamination, struct error *error)
 {
     for (int i = 0; i < thread_pool_count(contamination->settings.pool); i++) {
-        struct searcher *searcher = &contamination->searchers[i];
-        if (searcher->error.code)
-            return fail(error, searcher->error.code, "%s", searcher->error.text);
-        if (searcher->evidence.len)
-            TRY(external_sort_add(
-                contamination->evidence, (const uint64_t *)(const void *)searcher->evidence.data,
-                searcher->evidence.len / (EVIDENCE_WORDS * sizeof(uint64_t)), error));
-        buffer_clear(&searcher->evidence);
+        struct buffer *records = &contamination->searchers[i].evidence;
+        if (records->len)
+            TRY(external_sort_add(contamination->evidence,
+                                  (const uint64_t *)(const void *)records->data,
+                                  records->len / (EVIDENCE_WORDS * sizeof(uint64_t)), error));
+        buffer_clear(records);
     }
     return OK;
 }
@@ -319,18 +316,9 @@ static status keep_evidence(struct contamination *contamination, struct error *e
 status contamination_add(struct overlap *out, struct contamination *contamination,
                          const struct numbered_text *documents, size_t count, struct error *error)
 {
-    ASSERT((out || !count) && contamination && (documents || !count) && error);
-    size_t done = 0;
-    while (done < count) {
-        size_t some = 0, bytes = 0;
-        while (done + some < count && bytes < BATCH_BYTES)
-            bytes += documents[done + some++].text.len;
-        struct search_job job = {out + done, contamination, documents + done};
-        parallel_for(contamination->settings.pool, some, 1, search_some, &job);
-        TRY(keep_evidence(contamination, error));
-        done += some;
-    }
-    return OK;
+    ASSERT(contamination);
+    return comparisons_add(out, &(struct comparisons){.contamination = contamination}, documents,
+                           count, error);
 }
 
 status contamination_finish(struct contamination *contamination, struct error *error)

@@ -1,10 +1,12 @@
 #include "corpus/corpus.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "corpus/corpus_internal.h"
+#include "corpus/repeated_lines.h"
 #include "proof/merkle.h"
+#include "text/personal.h"
 
 struct corpus_settings corpus_settings_default(void)
 {
@@ -12,14 +14,19 @@ struct corpus_settings corpus_settings_default(void)
                                     .source = "unknown",
                                     .license = "unknown",
                                     .held_out = 0.02,
-                                    .minimum_bytes = 64};
+                                    .minimum_bytes = 64,
+                                    .profile = "auto",
+                                    .personal = "corpus",
+                                    .duplicates = "near",
+                                    .line_documents = 10};
 }
 
-const char *corpus_language_name(enum corpus_language language)
+const char *corpus_left_name(enum corpus_left left)
 {
-    static const char *const names[] = {"other", "ru", "en"};
-    ASSERT(language < sizeof names / sizeof *names);
-    return names[language];
+    static const char *const names[] = {"kept",         "short",     "opt-out",        "filtered",
+                                        "contaminated", "duplicate", "near-duplicate", "personal"};
+    ASSERT(left < CORPUS_LEFT_REASONS);
+    return names[left];
 }
 
 status document_leaf(struct sha256 *out, const struct document *document, struct error *error)
@@ -39,144 +46,266 @@ status document_leaf(struct sha256 *out, const struct document *document, struct
     return merkle_leaf(out, pieces, sizeof pieces / sizeof *pieces, error);
 }
 
-/* ---- decisions ---- */
+/* ---- reading ---- */
 
-static int compare_hashes(const struct sha256 *a, const struct sha256 *b)
+enum {
+    BATCH_BYTES = 32 << 20,
+    BATCH_DOCUMENTS = 4096,
+    MARK_BYTES = 64 << 20, /* of input between marks */
+    MARK_S = 5
+};
+static const size_t BATCH_BYTES_MAX = (size_t)BATCH_BYTES + 2 * (size_t)DOCUMENT_BYTES_MAX;
+
+struct building {
+    const struct corpus_job *job;
+    struct arena *arena;
+    struct input_files files;
+    struct preparer *preparer;
+    struct spool spool;
+    struct prepared *batch; /* strings and texts as offsets into `bytes` until it stands still */
+    size_t count;
+    struct buffer bytes;
+    double done_bytes, marked_bytes, marked_s;
+};
+
+static struct view *found_field(struct found *found, size_t field)
 {
-    return memcmp(a->byte, b->byte, sizeof a->byte);
+    struct view *const fields[] = {&found->id,   &found->text, &found->source, &found->license,
+                                   &found->kind, &found->url,  &found->title};
+    return field < sizeof fields / sizeof *fields ? fields[field] : NULL;
 }
 
-static int by_id(const void *a, const void *b)
+static status flush_batch(struct building *building, struct error *error)
 {
-    const struct candidate *left = a, *right = b;
-    int order = strcmp(left->id, right->id);
-    return order ? order : compare_hashes(&left->hash, &right->hash);
-}
-
-static int by_hash(const void *a, const void *b)
-{
-    const struct candidate *left = *(const struct candidate *const *)a;
-    const struct candidate *right = *(const struct candidate *const *)b;
-    int order = compare_hashes(&left->hash, &right->hash);
-    return order ? order : left < right ? -1 : left > right; /* the list is in order of ids */
-}
-
-static bool chosen(const struct candidate *candidate, double share)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | candidate->hash.byte[i];
-    return (double)value < share * 0x1p64;
-}
-
-enum { HELD_OUT_NEEDED = 10 }; /* a corpus of this many documents holds out at least one */
-
-static void hold_out(struct gathering *gathering, struct candidate **sorted, size_t kept,
-                     struct corpus_counts *counts)
-{
-    for (size_t i = 0; i < kept; i++)
-        sorted[i]->held_out =
-            chosen(sorted[i], gathering->settings->held_out) || (i == 0 && kept >= HELD_OUT_NEEDED);
-    for (size_t i = 0; i < kept; i++)
-        if (sorted[i]->held_out && gathering->settings->held_out > 0) {
-            counts->held_out++;
-            counts->held_out_bytes += sorted[i]->text.len;
-        } else
-            sorted[i]->held_out = false;
-}
-
-/* The smallest id of equal texts stays.  Sorted by hash, the first document is also the likeliest
- * to be held out. */
-static status decide_all(struct gathering *gathering, struct corpus_counts *counts,
-                         struct error *error)
-{
-    struct candidate **sorted;
-    TRY_ALLOC(sorted, gathering->arena, gathering->count + 1, error);
-    if (gathering->count)
-        qsort(gathering->list, gathering->count, sizeof *gathering->list, by_id);
-    size_t kept = 0;
-    for (size_t i = 0; i < gathering->count; i++)
-        if (!gathering->list[i].dropped)
-            sorted[kept++] = &gathering->list[i];
-    if (kept)
-        qsort(sorted, kept, sizeof *sorted, by_hash);
-    size_t unique = 0;
-    for (size_t i = 0; i < kept; i++) {
-        if (unique && sha256_equal(&sorted[i]->hash, &sorted[unique - 1]->hash)) {
-            sorted[i]->dropped = "is a duplicate";
-            counts->duplicates++;
+    const char *bytes = building->bytes.data;
+    for (size_t i = 0; i < building->count; i++)
+        for (size_t f = 0; found_field(&building->batch[i].found, f); f++) {
+            found_field(&building->batch[i].found, f)->data = bytes;
+            bytes += found_field(&building->batch[i].found, f)->len;
+        }
+    TRY(prepare(building->preparer, building->batch, building->count, error));
+    for (size_t i = 0; i < building->count; i++) {
+        const struct prepared *document = &building->batch[i];
+        if (!document->refused) {
+            TRY(spool_add(&building->spool, document, error));
             continue;
         }
-        sorted[unique++] = sorted[i];
-        counts->bytes += sorted[i]->text.len;
+        struct arena_mark mark = arena_mark(building->arena);
+        char *id = arena_format(building->arena, error, "%.*s", (int)document->found.id.len,
+                                document->found.id.data);
+        TRY(id ? spool_refuse(&building->spool, id, document->refused, error) : error->code);
+        arena_rewind(building->arena, mark);
     }
-    counts->documents = unique;
-    hold_out(gathering, sorted, unique, counts);
+    building->count = 0;
+    buffer_clear(&building->bytes);
     return OK;
 }
 
-/* Refusals of single documents (encodings) are named like those of files. */
-static status name_refused(struct gathering *gathering, struct corpus_counts *counts,
-                           struct error *error)
+static status take(void *context, const struct found *found, struct error *error)
 {
-    for (size_t i = 0; i < gathering->count; i++) {
-        const struct candidate *candidate = &gathering->list[i];
-        if (!candidate->dropped || strcmp(candidate->dropped, "is a duplicate") == 0)
-            continue;
-        if (candidate->filtered)
-            counts->filtered++;
-        else if (strcmp(candidate->dropped, "is shorter than the minimum") == 0)
-            counts->short_documents++;
-        else
-            TRY(gathering_refuse(gathering, candidate->id, candidate->dropped, error));
+    struct building *building = context;
+    const struct corpus_settings *settings = &building->job->settings;
+    struct prepared *document = &building->batch[building->count++];
+    *document = (struct prepared){.found = *found};
+    if (!found->id.len)
+        document->found.id = view_of("?");
+    if (!found->source.len)
+        document->found.source = view_of(settings->source);
+    if (!found->license.len)
+        document->found.license = view_of(settings->license);
+    for (size_t f = 0; found_field(&document->found, f); f++) {
+        const struct view *field = found_field(&document->found, f);
+        TRY(buffer_append(&building->bytes, field->data, field->len, error));
     }
-    counts->refused = gathering->refused_count;
-    counts->files = gathering->files;
+    if (building->count == BATCH_DOCUMENTS || building->bytes.len >= BATCH_BYTES)
+        return flush_batch(building, error);
     return OK;
+}
+
+static status refuse(void *context, const char *what, const char *reason, struct error *error)
+{
+    struct building *building = context;
+    return spool_refuse(&building->spool, what, reason, error);
+}
+
+static status mark(struct building *building, struct error *error)
+{
+    TRY(flush_batch(building, error));
+    building->marked_bytes = building->done_bytes;
+    building->marked_s = time_monotonic_s();
+    return spool_mark(&building->spool, error);
+}
+
+static status end_file(void *context, size_t file, bool was_read, struct error *error)
+{
+    struct building *building = context;
+    const struct corpus_job *job = building->job;
+    building->spool.state.files_done = file + 1;
+    building->spool.state.files_read += was_read;
+    building->done_bytes += (double)building->files.list[file].size;
+    if (job->progress)
+        job->progress(job->context, "reading", building->done_bytes, (double)building->files.bytes);
+    double mark_bytes = job->mark_bytes > 0 ? job->mark_bytes : MARK_BYTES;
+    if (building->done_bytes - building->marked_bytes < mark_bytes &&
+        time_monotonic_s() - building->marked_s < MARK_S)
+        return OK;
+    return mark(building, error);
+}
+
+static status read_files(struct building *building, struct error *error)
+{
+    struct spool_state *state = &building->spool.state;
+    if (state->complete)
+        return OK;
+    const struct gathering gathering = {.settings = &building->job->settings,
+                                        .files = &building->files,
+                                        .first = (size_t)state->files_done,
+                                        .readers = thread_pool_count(building->job->pool),
+                                        .context = building,
+                                        .take = take,
+                                        .refuse = refuse,
+                                        .end = end_file};
+    for (size_t i = 0; i < state->files_done; i++)
+        building->done_bytes += (double)building->files.list[i].size;
+    building->marked_bytes = building->done_bytes;
+    building->marked_s = time_monotonic_s();
+    TRY_ALLOC(building->batch, building->arena, BATCH_DOCUMENTS, error);
+    buffer_create(&building->bytes, BATCH_BYTES_MAX);
+    status result = gather(&gathering, error);
+    if (result == OK) {
+        state->complete = 1;
+        result = mark(building, error);
+    }
+    buffer_destroy(&building->bytes);
+    return result;
 }
 
 /* ---- the whole ---- */
 
-static status build(struct corpus_counts *counts, const struct corpus_job *job,
-                    struct gathering *gathering, struct arena **arenas, struct error *error)
+static const char *found_nothing(const struct spool *spool, struct arena *arena,
+                                 struct error *error)
 {
-    TRY(gather(gathering, job->inputs, job->input_count, error));
-    TRY(clean(gathering, job->pool, arenas, error));
-    TRY(judge(gathering, job->pool, error));
-    TRY(decide_all(gathering, counts, error));
-    TRY(name_refused(gathering, counts, error));
-    if (counts->documents == 0)
-        return fail(error, ERR_FORMAT,
-                    "%s: holds no readable text of at least %lld bytes (%zu dropped by the "
-                    "profile, %zu refused%s%s%s%s)",
-                    job->inputs[0], (long long)job->settings.minimum_bytes, counts->filtered,
-                    counts->refused, counts->refused ? "; first: " : "",
-                    counts->refused ? gathering->refused[0].what : "", counts->refused ? " " : "",
-                    counts->refused ? gathering->refused[0].reason : "");
-    return store_write(gathering, counts, job->out, error);
+    size_t len = (size_t)spool->refusals.len;
+    char *text = arena_alloc(arena, len + 1, 1, error);
+    if (!text || file_scratch_read(text, &spool->refusals, 0, len, error) != OK || len == 0)
+        return "";
+    return arena_format(arena, error, "; first: %s %s", text, text + strlen(text) + 1);
 }
 
-static status build_in(struct corpus_counts *counts, const struct corpus_job *job,
-                       struct arena *arena, struct error *error)
+static status no_documents(const struct building *building, const struct corpus_counts *counts,
+                           struct error *error)
 {
-    size_t threads = (size_t)thread_pool_count(job->pool);
-    struct gathering *gathering;
-    struct arena **arenas;
-    TRY_ALLOC(gathering, arena, 1, error);
-    TRY_ALLOC(arenas, arena, threads, error);
-    gathering->arena = arena;
-    gathering->settings = &job->settings;
-    gathering->progress = job->progress;
-    gathering->context = job->context;
-    gathering->readers = (int)threads;
-    status result = OK;
-    for (size_t i = 0; i < threads && result == OK; i++)
-        result = arena_create(&arenas[i], 0, error);
+    size_t left = 0;
+    for (int i = CORPUS_OPT_OUT; i < CORPUS_LEFT_REASONS; i++)
+        left += counts->left[i];
+    const char *first = found_nothing(&building->spool, building->arena, error);
+    if (left)
+        return fail(error, ERR_FORMAT, "%s: all %zu documents are left out, most by %s",
+                    building->job->inputs[0], left + counts->left[CORPUS_SHORT],
+                    counts->left[CORPUS_FILTERED] ? "the profile" : "comparing");
+    return fail(error, ERR_FORMAT,
+                "%s: holds no readable text of at least %lld bytes (%llu refused%s)",
+                building->job->inputs[0], (long long)building->job->settings.minimum_bytes,
+                (unsigned long long)building->spool.state.refused, first ? first : "");
+}
+
+static status compare_and_write(struct building *building, struct corpus_counts *counts,
+                                struct error *error)
+{
+    const struct corpus_job *job = building->job;
+    struct comparison *comparison;
+    counts->files = (size_t)building->spool.state.files_read;
+    counts->refused = (size_t)building->spool.state.refused;
+    TRY(comparison_create(&comparison, &job->settings, &building->spool, job->pool, error));
+    const struct store_job store = {job, &building->spool, comparison, building->preparer, counts};
+    status result = comparison_run(comparison, job->progress, job->context, error);
     if (result == OK)
-        result = build(counts, job, gathering, arenas, error);
-    for (size_t i = 0; i < threads; i++)
-        arena_destroy(arenas[i]);
+        result = store_write(&store, error);
+    comparison_destroy(comparison);
+    if (result == OK && counts->documents == 0)
+        result = no_documents(building, counts, error);
     return result;
+}
+
+/* What decides about the result of reading: a spool of other settings or files is of no use. */
+static status key_of(struct sha256 *out, const struct building *building, struct error *error)
+{
+    const struct corpus_settings *settings = &building->job->settings;
+    struct sha256_state state;
+    TRY(sha256_begin(&state, error));
+    const char *const strings[] = {"rodnik reading 1", settings->text_field, settings->source,
+                                   settings->license, settings->profile};
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        sha256_add(&state, strings[i], strlen(strings[i]) + 1);
+    const int64_t numbers[2] = {settings->minimum_bytes, settings->whole_pages};
+    sha256_add(&state, numbers, sizeof numbers);
+    sha256_add(&state, &building->files.identity, sizeof building->files.identity);
+    status result = preparer_identify(building->preparer, &state, error);
+    *out = sha256_end(&state);
+    return result;
+}
+
+static status building_folder(char out[PATH_BYTES], const char *path, struct error *error)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    if (snprintf(out, PATH_BYTES, "%.*s.building", (int)len, path) >= PATH_BYTES)
+        return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", path, PATH_BYTES);
+    return OK;
+}
+
+static status build_in_folder(struct building *building, struct corpus_counts *counts,
+                              struct error *error)
+{
+    char folder[PATH_BYTES];
+    struct sha256 key;
+    TRY(building_folder(folder, building->job->out, error));
+    TRY(key_of(&key, building, error));
+    TRY(spool_open(&building->spool, folder, &key, error));
+    counts->resumed_files = (size_t)building->spool.state.files_done;
+    status result = read_files(building, error);
+    if (result == OK)
+        result = compare_and_write(building, counts, error);
+    spool_close(&building->spool);
+    /* What was read is worth keeping when the next try may succeed. */
+    if (result != ERR_INTERRUPTED && result != ERR_IO && result != ERR_MEMORY) {
+        struct error removing = {0};
+        status removed = path_remove_tree(folder, &removing);
+        if (result == OK && removed != OK)
+            return fail(error, removed, "%s", removing.text);
+    }
+    return result;
+}
+
+static status build(struct building *building, struct corpus_counts *counts, struct error *error)
+{
+    const struct corpus_job *job = building->job;
+    TRY(preparer_create(&building->preparer, &job->settings, job->pool, building->arena, error));
+    status result =
+        input_files_find(&building->files, job->inputs, job->input_count, building->arena, error);
+    if (result == OK)
+        result = build_in_folder(building, counts, error);
+    preparer_destroy(building->preparer);
+    return result;
+}
+
+static status check_settings(const struct corpus_settings *settings, struct error *error)
+{
+    static const char *const kinds[] = {"near", "exact", "none"};
+    struct personal_policy policy = personal_policy_corpus();
+    bool known = false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        known |= strcmp(settings->duplicates, kinds[i]) == 0;
+    if (!known)
+        return fail(error, ERR_USAGE, "duplicates: '%s', allowed are near, exact and none",
+                    settings->duplicates);
+    if (settings->line_documents < 0 || settings->line_documents > LINE_DOCUMENTS_MAX)
+        return fail(error, ERR_USAGE, "line documents: %lld, allowed are 0 to %d",
+                    (long long)settings->line_documents, LINE_DOCUMENTS_MAX);
+    if (strcmp(settings->personal, "none") == 0)
+        return OK;
+    return personal_policy_change(&policy, view_of(settings->personal), error);
 }
 
 status corpus_build(struct corpus_counts *out, const struct corpus_job *job, struct error *error)
@@ -184,11 +313,12 @@ status corpus_build(struct corpus_counts *out, const struct corpus_job *job, str
     ASSERT(out && job && job->inputs && job->out && job->pool && error);
     if (job->input_count == 0)
         return fail(error, ERR_USAGE, "no input was named: give files or folders");
-    struct arena *arena = NULL;
-    TRY(arena_create(&arena, 0, error));
+    TRY(check_settings(&job->settings, error));
+    struct building building = {.job = job};
     struct corpus_counts counts = {0};
-    status result = build_in(&counts, job, arena, error);
-    arena_destroy(arena);
+    TRY(arena_create(&building.arena, 0, error));
+    status result = build(&building, &counts, error);
+    arena_destroy(building.arena);
     if (result == OK)
         *out = counts;
     return result;

@@ -109,6 +109,60 @@ static status undo_lines(struct buffer *out, enum double_encoding *result, struc
     return OK;
 }
 
+/* ---- whether a text can be one at all ---- */
+
+/* Bytes of a sample that begin characters beyond ASCII; of those from а to я and А to Я; of those
+ * that every reading has where the first character of a pair stands: А to ѿ, Ã to ß, frames. */
+struct lead_counts {
+    size_t all, letters, firsts;
+};
+
+/* Counts that fit a byte, so that vectors hold as many as can be. */
+static void count_block(struct lead_counts *counts, const char *text, size_t len)
+{
+    uint8_t all = 0, letters = 0, firsts = 0;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t lead = (uint8_t)text[i], next = (uint8_t)text[i + 1];
+        uint8_t capital = lead == 0xD0 && next >= 0x90, small = lead == 0xD1 && next < 0x90;
+        uint8_t latin = lead == 0xC3 && next >= 0x83 && next < 0xA0;
+        uint8_t frame = lead == 0xE2 && next >= 0x94 && next < 0x97;
+        all = (uint8_t)(all + (lead >= 0xC0));
+        letters = (uint8_t)(letters + (capital | small));
+        firsts = (uint8_t)(firsts + ((lead & 0xFE) == 0xD0 || latin || frame));
+    }
+    counts->all += all;
+    counts->letters += letters;
+    counts->firsts += firsts;
+}
+
+static struct lead_counts count_leads(struct view text)
+{
+    enum { BLOCK = 128 };
+    struct lead_counts counts = {0};
+    char last[2] = {0};
+    size_t at = 0;
+    for (; at + BLOCK < text.len; at += BLOCK)
+        count_block(&counts, text.data + at, BLOCK);
+    if (at + 1 < text.len)
+        count_block(&counts, text.data + at, text.len - at - 1);
+    if (text.len) {
+        last[0] = text.data[text.len - 1];
+        count_block(&counts, last, 1);
+    }
+    return counts;
+}
+
+/* False: no reading finds enough pairs, which is so for nearly all texts.  With `pairs >= 2 *
+ * others` four of five characters beyond ASCII stand in pairs, so that two of five are first in
+ * one and two of five second.  Letters from А to я are second ones in CP866 alone, which has frames
+ * for the first. */
+static bool may_be_double(struct view text)
+{
+    struct lead_counts counts = count_leads(text);
+    return counts.firsts >= PAIRS_MIN && 5 * counts.firsts >= 2 * counts.all &&
+           5 * (counts.all - counts.letters) >= 2 * counts.all;
+}
+
 status encoding_undouble(struct buffer *out, enum double_encoding *result, struct view text,
                          struct error *error)
 {
@@ -118,6 +172,8 @@ status encoding_undouble(struct buffer *out, enum double_encoding *result, struc
     static const enum single_byte readings[] = {SINGLE_CP1251, SINGLE_CP1252, SINGLE_KOI8_R,
                                                 SINGLE_CP866};
     *result = DOUBLE_NONE;
+    if (!may_be_double(sample))
+        return OK;
     size_t before = out->len;
     for (size_t i = 0; i < sizeof readings / sizeof *readings; i++) {
         reverse_of(&reverse, readings[i]);

@@ -5,10 +5,11 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/thread.h"
+#include "corpus/comparisons_internal.h"
 #include "corpus/components.h"
 #include "corpus/minhash.h"
 
-enum { BATCH = 1024, HASH_WORDS = SHA256_BYTES / 8 };
+enum { HASH_WORDS = SHA256_BYTES / 8 };
 
 /* What is known of a document once it was read. */
 struct summary {
@@ -17,17 +18,20 @@ struct summary {
     bool has_words;
 };
 
+/* The document that a thread reads. */
 struct reader {
-    struct words words;
     struct minhasher minhasher;
-    struct error error;
+    struct minhash minhash;
+    struct sha256_state hash; /* of the words so far */
+    bool has_words;
 };
 
 struct duplicates {
     struct duplicates_settings settings;
     struct arena *arena;
+    struct text_readers texts;
     struct reader *readers; /* [threads] */
-    struct summary *batch;  /* [BATCH] */
+    struct summary *batch;  /* [BATCH_DOCUMENTS] */
     /* while adding */
     struct external_sort *hashes; /* {SHA-256 in four, document} */
     struct external_sort *keys;   /* {key, document} */
@@ -60,12 +64,13 @@ static status new_sort(struct external_sort **out, const struct duplicates *dupl
 static status create_in(struct duplicates *duplicates, struct error *error)
 {
     size_t threads = (size_t)thread_pool_count(duplicates->settings.pool);
-    TRY_ALLOC(duplicates->batch, duplicates->arena, BATCH, error);
+    TRY(text_readers_open(&duplicates->texts, duplicates->settings.pool, duplicates->arena, error));
+    TRY_ALLOC(duplicates->batch, duplicates->arena, BATCH_DOCUMENTS, error);
     TRY_ALLOC(duplicates->readers, duplicates->arena, threads, error);
-    for (size_t i = 0; i < threads; i++) {
-        words_open(&duplicates->readers[i].words, WORDS_EXACT);
+    for (size_t i = 0; i < threads; i++)
         minhasher_open(&duplicates->readers[i].minhasher);
-    }
+    for (size_t i = 0; i < threads; i++)
+        TRY(sha256_begin(&duplicates->readers[i].hash, error));
     TRY(new_sort(&duplicates->hashes, duplicates, HASH_WORDS + 1, 2, error));
     return new_sort(&duplicates->keys, duplicates, 2, 8, error);
 }
@@ -100,9 +105,10 @@ void duplicates_destroy(struct duplicates *duplicates)
     if (!duplicates)
         return;
     for (int i = 0; duplicates->readers && i < thread_pool_count(duplicates->settings.pool); i++) {
-        words_close(&duplicates->readers[i].words);
         minhasher_close(&duplicates->readers[i].minhasher);
+        sha256_abandon(&duplicates->readers[i].hash);
     }
+    text_readers_close(&duplicates->texts);
     external_sort_destroy(duplicates->hashes);
     external_sort_destroy(duplicates->keys);
     external_sort_destroy(duplicates->edges);
@@ -122,57 +128,41 @@ static void drop_sort(struct external_sort **sort)
 
 /* ---- reading documents ---- */
 
-/* Hash and signature in one pass.  Without a signature, words need no hashes. */
-static status read_words(struct summary *out, struct reader *reader, struct minhash *minhash,
-                         struct sha256_state *state, struct error *error)
+struct text_readers *duplicates_readers(struct duplicates *duplicates)
 {
-    struct words_piece piece;
-    for (;;) {
-        TRY(minhash ? words_read(&piece, &reader->words, error)
-                    : words_read_normal(&piece, &reader->words, error));
-        if (!piece.normal.len)
-            return OK;
-        out->has_words = true;
-        sha256_add(state, piece.normal.data, piece.normal.len);
-        if (minhash)
-            TRY(minhash_add(minhash, &reader->minhasher, &piece, error));
-    }
+    return &duplicates->texts;
 }
 
-static status summarise(struct summary *out, struct reader *reader, struct view text, bool near,
-                        struct error *error)
+void duplicates_begin(struct duplicates *duplicates, int thread)
 {
-    struct minhash minhash;
-    struct sha256_state state;
-    out->has_words = false;
-    words_begin(&reader->words, text);
-    minhash_begin(&minhash, &reader->minhasher);
-    TRY(sha256_begin(&state, error));
-    status result = read_words(out, reader, near ? &minhash : NULL, &state, error);
-    if (!out->has_words)
-        sha256_add(&state, text.data ? text.data : "", text.len);
-    out->hash = sha256_end(&state);
-    if (result == OK && near && out->has_words) {
-        minhash_end(&minhash, &reader->minhasher);
-        minhash_keys(out->keys, &minhash);
-    }
-    return result;
-}
-
-struct reading {
-    struct duplicates *duplicates;
-    const struct numbered_text *documents;
-};
-
-static void read_some(void *context, size_t begin, size_t end, int thread)
-{
-    struct reading *reading = context;
-    struct duplicates *duplicates = reading->duplicates;
     struct reader *reader = &duplicates->readers[thread];
-    for (size_t i = begin; i < end; i++)
-        if (!reader->error.code)
-            (void)!summarise(&duplicates->batch[i], reader, reading->documents[i].text,
-                             duplicates->settings.near, &reader->error);
+    reader->has_words = false;
+    if (duplicates->settings.near)
+        minhash_begin(&reader->minhash, &reader->minhasher);
+}
+
+void duplicates_take(struct duplicates *duplicates, int thread, const struct text_stretch *stretch)
+{
+    struct reader *reader = &duplicates->readers[thread];
+    const struct words_piece *words = &stretch->words;
+    reader->has_words = true;
+    sha256_add(&reader->hash, words->normal.data, words->normal.len);
+    if (duplicates->settings.near)
+        minhash_add(&reader->minhash, &reader->minhasher, words, stretch->folded_fives);
+}
+
+void duplicates_end(struct duplicates *duplicates, int thread, size_t index, struct view text)
+{
+    struct reader *reader = &duplicates->readers[thread];
+    struct summary *summary = &duplicates->batch[index];
+    if (!reader->has_words)
+        sha256_add(&reader->hash, text.data ? text.data : "", text.len);
+    summary->has_words = reader->has_words;
+    summary->hash = sha256_take(&reader->hash);
+    if (duplicates->settings.near && reader->has_words) {
+        minhash_end(&reader->minhash, &reader->minhasher);
+        minhash_keys(summary->keys, &reader->minhash);
+    }
 }
 
 /* The hash as four numbers whose order is that of its bytes. */
@@ -201,23 +191,21 @@ static status keep_summary(struct duplicates *duplicates, const struct summary *
     return external_sort_add(duplicates->keys, keys[0], MINHASH_BANDS, error);
 }
 
+status duplicates_keep(struct duplicates *duplicates, const struct numbered_text *documents,
+                       size_t count, struct error *error)
+{
+    ASSERT(duplicates->hashes);
+    for (size_t i = 0; i < count; i++)
+        TRY(keep_summary(duplicates, &duplicates->batch[i], documents[i].number, error));
+    return OK;
+}
+
 status duplicates_add(struct duplicates *duplicates, const struct numbered_text *documents,
                       size_t count, struct error *error)
 {
-    ASSERT(duplicates && duplicates->hashes && (documents || !count) && error);
-    int threads = thread_pool_count(duplicates->settings.pool);
-    for (size_t done = 0; done < count; done += BATCH) {
-        size_t some = count - done < BATCH ? count - done : BATCH;
-        struct reading reading = {duplicates, documents + done};
-        parallel_for(duplicates->settings.pool, some, 1, read_some, &reading);
-        for (int i = 0; i < threads; i++)
-            if (duplicates->readers[i].error.code)
-                return fail(error, duplicates->readers[i].error.code, "%s",
-                            duplicates->readers[i].error.text);
-        for (size_t i = 0; i < some; i++)
-            TRY(keep_summary(duplicates, &duplicates->batch[i], documents[done + i].number, error));
-    }
-    return OK;
+    ASSERT(duplicates && duplicates->hashes);
+    return comparisons_add(NULL, &(struct comparisons){.duplicates = duplicates}, documents, count,
+                           error);
 }
 
 /* ---- clusters ---- */

@@ -7,8 +7,9 @@
  * either.  What is found depends on numbers and texts alone, not on the order in which documents
  * are added, the threads or the memory.
  *
- * Memory: settings.memory_bytes, about 1 MB, and for each thread 50 KB and twice the longest
- * stretch of text without white space.  Disk: 264 bytes a document and temporary copies. */
+ * Memory: settings.memory_bytes, about 1 MB, and for each thread some hundred kilobytes; a stretch
+ * of text without ASCII separators is read as a whole, in up to 35 times its length if its words
+ * are short.  Disk: 264 bytes a document and temporary copies. */
 #ifndef RODNIK_CORPUS_DUPLICATES_H
 #define RODNIK_CORPUS_DUPLICATES_H
 

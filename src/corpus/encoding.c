@@ -25,16 +25,28 @@ static bool starts_with(struct view bytes, const char *mark, size_t len)
     return bytes.len >= len && memcmp(bytes.data, mark, len) == 0;
 }
 
+/* Counts that fit a byte, so that vectors hold as many as can be. */
+static size_t control_count(const char *text, size_t len)
+{
+    uint8_t count = 0;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = (uint8_t)text[i];
+        uint8_t low = c < 0x20 && c != 0x1b && (uint8_t)(c - '\t') > '\r' - '\t';
+        count = (uint8_t)(count + (low | (c == 0x7f)));
+    }
+    return count;
+}
+
 /* Text has no NUL and hardly any control characters besides tab, line ends and form feed. */
 static bool looks_binary(struct view bytes)
 {
-    size_t control = 0;
-    for (size_t i = 0; i < bytes.len; i++) {
-        unsigned char c = (unsigned char)bytes.data[i];
-        if (c == 0)
-            return true;
-        control += (c < 0x20 && !(c >= '\t' && c <= '\r') && c != 0x1b) || c == 0x7f;
-    }
+    enum { BLOCK = 128 };
+    size_t control = 0, at = 0;
+    if (bytes.len && memchr(bytes.data, 0, bytes.len))
+        return true;
+    for (; bytes.len - at >= BLOCK; at += BLOCK)
+        control += control_count(bytes.data + at, BLOCK);
+    control += control_count(bytes.data + at, bytes.len - at);
     return control * 100 > bytes.len;
 }
 
@@ -221,6 +233,11 @@ enum text_encoding encoding_detect(struct view bytes)
         return marked;
     enum text_encoding best = best_single(&score, bytes);
     return score < SCORE_MIN ? ENCODING_UNKNOWN : best;
+}
+
+bool encoding_is_plain(struct view bytes)
+{
+    return !starts_with(bytes, "\xEF\xBB\xBF", 3) && !looks_binary(bytes) && utf8_valid(bytes);
 }
 
 static bool is_label(struct view label, const char *name)

@@ -98,7 +98,7 @@ static status add_passage(struct loading *loading, struct view text, struct erro
     size_t begin = items->normal.len;
     words_begin(&loading->words, text);
     for (;;) {
-        TRY(words_read_normal(&piece, &loading->words, error));
+        TRY(words_read(&piece, &loading->words, error));
         if (!piece.normal.len)
             break;
         TRY(buffer_append(&items->normal, piece.normal.data, piece.normal.len, error));
@@ -319,7 +319,7 @@ static status read_items(struct evaluation_items **out, const char *folder, stru
 {
     struct loading loading = {.file = name, .path = name};
     TRY(create(&loading.items, error));
-    words_open(&loading.words, WORDS_EXACT);
+    words_open(&loading.words);
     status result =
         folder ? add_folder(&loading, folder, error) : add_lines(&loading, lines, error);
     words_close(&loading.words);

@@ -22,94 +22,87 @@ void minhasher_open(struct minhasher *out)
 {
     ASSERT(out);
     minhash_family(&out->family);
-    words_open(&out->words, WORDS_NUMBERS_FOLDED);
-    out->held = 0;
+    words_open(&out->words);
+    buffer_create(&out->fives, SIZE_MAX / 4);
 }
 
 void minhasher_close(struct minhasher *hasher)
 {
     words_close(&hasher->words);
+    buffer_destroy(&hasher->fives);
 }
 
-/* Compilers make vectors of the inner loop; being integers, the result is the same with any. */
+enum { AT_ONCE = 16 };
+_Static_assert(MINHASH_NUMBERS % AT_ONCE == 0, "no number is left over");
+
+/* Compilers make vectors of the inner loop and keep `least` in registers; being integers, the
+ * result is the same with any. */
 void minhash_update(uint32_t number[MINHASH_NUMBERS], const struct minhash_family *family,
                     const uint32_t *shingle, size_t count)
 {
-    for (size_t i = 0; i < MINHASH_NUMBERS; i++) {
-        uint32_t factor = family->factor[i], addend = family->addend[i], least = number[i];
-        for (size_t s = 0; s < count; s++) {
-            uint32_t value = factor * shingle[s] + addend;
-            least = value < least ? value : least;
-        }
-        number[i] = least;
-    }
-}
-
-static void add_shingle(struct minhash *minhash, struct minhasher *hasher, uint64_t hash)
-{
-    if (hasher->held == MINHASH_BLOCK) {
-        minhash_update(minhash->number, &hasher->family, hasher->shingle, MINHASH_BLOCK);
-        hasher->held = 0;
-    }
-    hasher->shingle[hasher->held++] = (uint32_t)(hash >> 32);
-    minhash->shingles++;
-}
-
-static void add_words(struct minhash *minhash, struct minhasher *hasher,
-                      const struct words_piece *piece)
-{
-    for (size_t i = 0; i < piece->count; i++) {
-        uint64_t hash = gram_add(&hasher->gram, piece->hash[i]);
-        if (hasher->gram.seen >= SHINGLE_WORDS)
-            add_shingle(minhash, hasher, hash);
-    }
-}
-
-static status add_text(struct minhash *minhash, struct minhasher *hasher, struct view text,
-                       struct error *error)
-{
-    struct words_piece piece;
-    words_begin(&hasher->words, text);
-    for (;;) {
-        TRY(words_read(&piece, &hasher->words, error));
-        if (!piece.normal.len)
-            return OK;
-        add_words(minhash, hasher, &piece);
+    for (size_t i = 0; i < MINHASH_NUMBERS; i += AT_ONCE) {
+        uint32_t least[AT_ONCE];
+        memcpy(least, number + i, sizeof least);
+        for (size_t s = 0; s < count; s++)
+            for (size_t k = 0; k < AT_ONCE; k++) {
+                uint32_t value = family->factor[i + k] * shingle[s] + family->addend[i + k];
+                least[k] = value < least[k] ? value : least[k];
+            }
+        memcpy(number + i, least, sizeof least);
     }
 }
 
 void minhash_begin(struct minhash *out, struct minhasher *hasher)
 {
     ASSERT(out && hasher);
-    gram_begin(&hasher->gram, SHINGLE_WORDS);
     memset(out->number, 0xFF, sizeof out->number);
     out->shingles = 0;
-    hasher->held = 0;
+    hasher->words_seen = 0;
 }
 
-status minhash_add(struct minhash *minhash, struct minhasher *hasher,
-                   const struct words_piece *exact, struct error *error)
+void minhash_add(struct minhash *minhash, struct minhasher *hasher, const struct words_piece *words,
+                 const uint64_t *folded_fives)
 {
-    ASSERT(minhash && hasher && exact && (exact->hash || !exact->normal.len) && error);
-    if (exact->numbers)
-        return add_text(minhash, hasher, exact->text, error);
-    add_words(minhash, hasher, exact);
-    return OK;
+    ASSERT(minhash && hasher && words && (folded_fives || !words->count));
+    size_t first = words->before < SHINGLE_WORDS - 1 ? SHINGLE_WORDS - 1 - words->before : 0;
+    hasher->words_seen = words->before + words->count;
+    if (hasher->words_seen < SHINGLE_WORDS && words->count)
+        hasher->few = folded_fives[words->count - 1];
+    for (size_t count; first < words->count; first += count) {
+        count = words->count - first < MINHASH_BLOCK ? words->count - first : MINHASH_BLOCK;
+        for (size_t i = 0; i < count; i++)
+            hasher->shingle[i] = (uint32_t)(folded_fives[first + i] >> 32);
+        minhash_update(minhash->number, &hasher->family, hasher->shingle, count);
+        minhash->shingles += count;
+    }
 }
 
 void minhash_end(struct minhash *minhash, struct minhasher *hasher)
 {
-    if (hasher->gram.seen > 0 && hasher->gram.seen < SHINGLE_WORDS)
-        add_shingle(minhash, hasher, gram_mix(hasher->gram.sum));
-    minhash_update(minhash->number, &hasher->family, hasher->shingle, hasher->held);
+    if (minhash->shingles || !hasher->words_seen)
+        return;
+    uint32_t shingle = (uint32_t)(hasher->few >> 32);
+    minhash_update(minhash->number, &hasher->family, &shingle, 1);
+    minhash->shingles = 1;
 }
 
 status minhash_of(struct minhash *out, struct minhasher *hasher, struct view text,
                   struct error *error)
 {
     ASSERT(out && hasher && error);
+    struct words_piece piece;
     minhash_begin(out, hasher);
-    TRY(add_text(out, hasher, text, error));
+    words_begin(&hasher->words, text);
+    for (;;) {
+        TRY(words_read(&piece, &hasher->words, error));
+        if (piece.count == 0)
+            break;
+        buffer_clear(&hasher->fives);
+        TRY(buffer_reserve(&hasher->fives, piece.count * sizeof(uint64_t), error));
+        uint64_t *fives = (uint64_t *)(void *)hasher->fives.data;
+        grams_of(fives, SHINGLE_WORDS, piece.folded, piece.count);
+        minhash_add(out, hasher, &piece, fives);
+    }
     minhash_end(out, hasher);
     return OK;
 }

@@ -1,6 +1,6 @@
 /* MinHash signatures: small summaries of texts by which near-duplicates are found (Broder 1997).
  *
- * A shingle is five words in a row in the form WORDS_NUMBERS_FOLDED of text/words.h, as the upper
+ * A shingle is five folded words of text/words.h in a row, as the upper
  * 32 bits of their gram hash; a text of one to four words has one shingle, of them all.  The i-th
  * number of a signature is the smallest (factor[i] * shingle + addend[i]) modulo 2^32 over all
  * shingles.  Of two texts that share a part J of their shingles (Jaccard) each number is the same
@@ -38,19 +38,20 @@ enum { MINHASH_BLOCK = 1024 };
 struct minhasher {
     struct minhash_family family;
     struct words words;
-    struct gram gram;
+    struct buffer fives;
     uint32_t shingle[MINHASH_BLOCK];
-    size_t held;
+    uint64_t words_seen, few; /* the hash of all words while they are fewer than SHINGLE_WORDS */
 };
 void minhasher_open(struct minhasher *out);
 void minhasher_close(struct minhasher *hasher);
 MUST_USE status minhash_of(struct minhash *out, struct minhasher *hasher, struct view text,
                            struct error *error);
 
-/* The same from pieces read in the form WORDS_EXACT with hashes, for who needs these too. */
+/* The same piece by piece, for who reads words anyway: folded_fives[i] is the hash of the folded
+ * words that end with word i of the piece (grams_of). */
 void minhash_begin(struct minhash *out, struct minhasher *hasher);
-MUST_USE status minhash_add(struct minhash *minhash, struct minhasher *hasher,
-                            const struct words_piece *exact, struct error *error);
+void minhash_add(struct minhash *minhash, struct minhasher *hasher, const struct words_piece *words,
+                 const uint64_t *folded_fives);
 void minhash_end(struct minhash *minhash, struct minhasher *hasher);
 
 /* The share of equal numbers: an estimate of J. */

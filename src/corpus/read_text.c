@@ -26,13 +26,16 @@ static status read_record(struct reading *reading, const struct item *item, stru
 {
     struct record record;
     const char *reason;
-    if (!record_parse(&record, &reason, item->bytes, reading->options->text_field, reading->arena))
+    if (!record_parse(&record, &reason, item->bytes, reading->options->text_field, &reading->text,
+                      reading->arena))
         return fail(error, ERR_FORMAT, "%s", reason);
     struct item found = *item;
     found.bytes = record.text;
     found.decoded = true;
     found.source = view_or_empty(record.source);
     found.license = view_or_empty(record.license);
+    found.url = view_or_empty(record.url);
+    found.title = view_or_empty(record.title);
     const char *hash = memrchr(item->id.data, '#', item->id.len);
     if (record.id && hash) /* the line's own name instead of its number */
         TRY(view_format(&found.id, reading->arena, error, "%.*s#%s", (int)(hash - item->id.data),

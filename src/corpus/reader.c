@@ -334,32 +334,33 @@ static status repair(struct view *text, struct reading *reading, struct error *e
     return result;
 }
 
+static status decode(struct view *out, struct reading *reading, const struct item *item,
+                     struct error *error)
+{
+    struct buffer decoded;
+    enum text_encoding encoding = encoding_choose(item->bytes, item->charset);
+    if (encoding == ENCODING_BINARY)
+        return fail(error, ERR_FORMAT, "is binary, not text");
+    if (encoding == ENCODING_UNKNOWN)
+        return fail(error, ERR_FORMAT,
+                    "is in an unknown encoding (known: UTF-8, UTF-16, CP1251, KOI8-R, CP866, "
+                    "ISO-8859-5)");
+    buffer_create(&decoded, 3 * (size_t)DOCUMENT_BYTES_MAX);
+    status result = encoding_decode(&decoded, item->bytes, encoding, error);
+    if (result == OK)
+        result = view_copy(out, (struct view){decoded.data, decoded.len}, reading->arena, error);
+    buffer_destroy(&decoded);
+    return result;
+}
+
 status reading_decode(struct view *out, struct reading *reading, const struct item *item,
                       struct error *error)
 {
     *out = item->bytes;
-    if (!item->decoded) {
-        enum text_encoding encoding = encoding_choose(item->bytes, item->charset);
-        if (encoding == ENCODING_BINARY)
-            return fail(error, ERR_FORMAT, "is binary, not text");
-        if (encoding == ENCODING_UNKNOWN)
-            return fail(error, ERR_FORMAT,
-                        "is in an unknown encoding (known: UTF-8, UTF-16, CP1251, KOI8-R, CP866, "
-                        "ISO-8859-5)");
-        bool plain = encoding == ENCODING_UTF8 && !starts_bytes(item->bytes, "\xEF\xBB\xBF", 3) &&
-                     utf8_valid(item->bytes);
-        if (!plain) {
-            struct buffer decoded;
-            buffer_create(&decoded, 3 * (size_t)DOCUMENT_BYTES_MAX);
-            status result = encoding_decode(&decoded, item->bytes, encoding, error);
-            if (result == OK)
-                result =
-                    view_copy(out, (struct view){decoded.data, decoded.len}, reading->arena, error);
-            buffer_destroy(&decoded);
-            TRY(result);
-        }
-    } else if (!utf8_valid(*out))
+    if (item->decoded && !utf8_valid(*out))
         return fail(error, ERR_FORMAT, "is not valid UTF-8");
+    if (!item->decoded && !encoding_is_plain(*out))
+        TRY(decode(out, reading, item, error));
     return repair(out, reading, error);
 }
 

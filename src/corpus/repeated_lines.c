@@ -4,19 +4,24 @@
 
 #include "base/arena.h"
 #include "base/thread.h"
+#include "corpus/comparisons_internal.h"
 
-enum { BATCH_BYTES = 16 << 20 };
+/* A line while its words are read. */
+struct line {
+    uint64_t key;
+    size_t words;
+};
 
 struct reader {
-    struct words words;
     struct buffer records; /* {key, document} of the batch */
-    struct buffer keys;    /* of one document */
-    struct error error;
+    struct buffer keys;    /* of the document that is read */
+    struct line line;
 };
 
 struct repeated_lines {
     struct repeated_lines_settings settings;
     struct arena *arena;
+    struct text_readers texts;
     struct reader *readers;       /* [threads] */
     struct external_sort *lines;  /* {key, document} */
     struct external_sort *losses; /* {document, key} */
@@ -33,9 +38,9 @@ static status create_in(struct repeated_lines *lines, struct error *error)
                                           settings->pool};
     buffer_create(&lines->keys, SIZE_MAX / 4);
     TRY_ALLOC(lines->group, lines->arena, settings->documents_max + 1, error);
+    TRY(text_readers_open(&lines->texts, settings->pool, lines->arena, error));
     TRY_ALLOC(lines->readers, lines->arena, threads, error);
     for (size_t i = 0; i < threads; i++) {
-        words_open(&lines->readers[i].words, WORDS_EXACT);
         buffer_create(&lines->readers[i].records, SIZE_MAX / 4);
         buffer_create(&lines->readers[i].keys, SIZE_MAX / 4);
     }
@@ -78,10 +83,10 @@ void repeated_lines_destroy(struct repeated_lines *lines)
     if (!lines)
         return;
     for (int i = 0; lines->readers && i < thread_pool_count(lines->settings.pool); i++) {
-        words_close(&lines->readers[i].words);
         buffer_destroy(&lines->readers[i].records);
         buffer_destroy(&lines->readers[i].keys);
     }
+    text_readers_close(&lines->texts);
     external_sort_destroy(lines->lines);
     external_sort_destroy(lines->losses);
     buffer_destroy(&lines->keys);
@@ -90,78 +95,101 @@ void repeated_lines_destroy(struct repeated_lines *lines)
 
 /* ---- reading documents ---- */
 
-status line_key(uint64_t *out, size_t *word_count, struct words *words, struct view line,
+static void begin_line(struct line *out)
+{
+    *out = (struct line){WORD_SEED, 0};
+}
+
+static void add_words(struct line *line, const uint64_t *hash, size_t count)
+{
+    uint64_t key = line->key;
+    for (size_t i = 0; i < count; i++) {
+        key = (key ^ hash[i]) * WORD_FACTOR;
+        key ^= key >> 32;
+    }
+    line->key = key;
+    line->words += count;
+}
+
+status line_key(uint64_t *out, size_t *word_count, struct words *words, struct view text,
                 struct error *error)
 {
     struct words_piece piece;
-    uint64_t key = WORD_SEED;
-    size_t count = 0;
-    words_begin(words, line);
+    struct line line;
+    begin_line(&line);
+    words_begin(words, text);
     for (;;) {
         TRY(words_read(&piece, words, error));
-        if (!piece.normal.len)
+        if (piece.count == 0)
             break;
-        for (size_t i = 0; i < piece.count; i++) {
-            key = (key ^ piece.hash[i]) * WORD_FACTOR;
-            key ^= key >> 32;
-        }
-        count += piece.count;
+        add_words(&line, piece.hash, piece.count);
     }
-    *out = key;
-    *word_count = count;
+    *out = line.key;
+    *word_count = line.words;
+    return OK;
+}
+
+struct text_readers *repeated_lines_readers(struct repeated_lines *lines)
+{
+    return &lines->texts;
+}
+
+void repeated_lines_begin(struct repeated_lines *lines, int thread)
+{
+    struct reader *reader = &lines->readers[thread];
+    buffer_clear(&reader->keys);
+    begin_line(&reader->line);
+}
+
+static status end_line(struct reader *reader, size_t words_min, struct error *error)
+{
+    struct line line = reader->line;
+    begin_line(&reader->line);
+    return line.words >= words_min ? buffer_append(&reader->keys, &line.key, sizeof line.key, error)
+                                   : OK;
+}
+
+status repeated_lines_take(struct repeated_lines *lines, int thread,
+                           const struct text_stretch *stretch, struct error *error)
+{
+    struct reader *reader = &lines->readers[thread];
+    const struct words_piece *words = &stretch->words;
+    size_t begin = 0;
+    for (size_t i = 0; i < words->line_count; i++) {
+        add_words(&reader->line, words->hash + begin, words->line_ends[i] - begin);
+        TRY(end_line(reader, lines->settings.words_min, error));
+        begin = words->line_ends[i];
+    }
+    add_words(&reader->line, words->hash + begin, words->count - begin);
     return OK;
 }
 
 /* Adds {key, document} for each line that is new in the document. */
-static status read_document(struct reader *reader, const struct numbered_text *document,
-                            size_t words_min, struct error *error)
+status repeated_lines_end(struct repeated_lines *lines, int thread, uint64_t document,
+                          struct error *error)
 {
-    struct view rest = document->text, line;
-    buffer_clear(&reader->keys);
-    while (view_line(&line, &rest)) {
-        uint64_t key;
-        size_t words;
-        TRY(line_key(&key, &words, &reader->words, line, error));
-        if (words >= words_min)
-            TRY(buffer_append(&reader->keys, &key, sizeof key, error));
-    }
+    struct reader *reader = &lines->readers[thread];
+    TRY(end_line(reader, lines->settings.words_min, error));
     uint64_t *keys = (uint64_t *)(void *)reader->keys.data;
     size_t count = reader->keys.len / sizeof *keys;
     records_sort(keys, count, 1, NULL);
     for (size_t i = 0; i < count; i++) {
-        uint64_t record[2] = {keys[i], document->number};
+        uint64_t record[2] = {keys[i], document};
         if (i == 0 || keys[i] != keys[i - 1])
             TRY(buffer_append(&reader->records, record, sizeof record, error));
     }
     return OK;
 }
 
-struct reading {
-    struct repeated_lines *lines;
-    const struct numbered_text *documents;
-};
-
-static void read_some(void *context, size_t begin, size_t end, int thread)
+status repeated_lines_keep(struct repeated_lines *lines, struct error *error)
 {
-    const struct reading *reading = context;
-    struct reader *reader = &reading->lines->readers[thread];
-    for (size_t i = begin; i < end; i++)
-        if (!reader->error.code)
-            (void)!read_document(reader, &reading->documents[i], reading->lines->settings.words_min,
-                                 &reader->error);
-}
-
-static status keep_records(struct repeated_lines *lines, struct error *error)
-{
+    ASSERT(lines->lines);
     for (int i = 0; i < thread_pool_count(lines->settings.pool); i++) {
-        struct reader *reader = &lines->readers[i];
-        if (reader->error.code)
-            return fail(error, reader->error.code, "%s", reader->error.text);
-        if (reader->records.len)
-            TRY(external_sort_add(lines->lines,
-                                  (const uint64_t *)(const void *)reader->records.data,
-                                  reader->records.len / (2 * sizeof(uint64_t)), error));
-        buffer_clear(&reader->records);
+        struct buffer *records = &lines->readers[i].records;
+        if (records->len)
+            TRY(external_sort_add(lines->lines, (const uint64_t *)(const void *)records->data,
+                                  records->len / (2 * sizeof(uint64_t)), error));
+        buffer_clear(records);
     }
     return OK;
 }
@@ -169,18 +197,8 @@ static status keep_records(struct repeated_lines *lines, struct error *error)
 status repeated_lines_add(struct repeated_lines *lines, const struct numbered_text *documents,
                           size_t count, struct error *error)
 {
-    ASSERT(lines && lines->lines && (documents || !count) && error);
-    size_t done = 0;
-    while (done < count) {
-        size_t some = 0, bytes = 0;
-        while (done + some < count && bytes < BATCH_BYTES)
-            bytes += documents[done + some++].text.len;
-        struct reading reading = {lines, documents + done};
-        parallel_for(lines->settings.pool, some, 1, read_some, &reading);
-        TRY(keep_records(lines, error));
-        done += some;
-    }
-    return OK;
+    ASSERT(lines && lines->lines);
+    return comparisons_add(NULL, &(struct comparisons){.lines = lines}, documents, count, error);
 }
 
 /* ---- who loses what ---- */
@@ -257,7 +275,7 @@ static bool is_lost(const struct line_losses *losses, uint64_t key)
 status repeated_lines_drop(struct buffer *out, size_t *lost, struct words *words, struct view text,
                            const struct line_losses *losses, struct error *error)
 {
-    ASSERT(out && lost && words && words->form == WORDS_EXACT && losses && error);
+    ASSERT(out && lost && words && losses && error);
     struct view rest = text, line;
     *lost = 0;
     for (const char *begin = text.data; view_line(&line, &rest); begin = rest.data) {

@@ -2,7 +2,7 @@
  * documents but the first, in bounded memory.
  *
  * A line is what stands between two \n; its key is the hash of its words in normal form
- * (WORDS_EXACT of text/words.h): from h = WORD_SEED, for each word h = (h ^ word_hash) *
+ * (text/words.h): from h = WORD_SEED, for each word h = (h ^ word_hash) *
  * WORD_FACTOR, h ^= h >> 32.  Lines of fewer than words_min words are left alone, as are empty
  * ones.  A line whose key stands in more than documents_max documents stays in the document with
  * the smallest number, as often as it stands there, and goes from all others.  What is found
@@ -49,8 +49,7 @@ struct line_losses {
 MUST_USE status repeated_lines_next(bool *found, struct line_losses *out,
                                     struct repeated_lines *lines, struct error *error);
 
-/* Appends the text without the lines that it loses; *lost is their number.  `words` is open in the
- * form WORDS_EXACT. */
+/* Appends the text without the lines that it loses; *lost is their number.  `words` is open. */
 MUST_USE status repeated_lines_drop(struct buffer *out, size_t *lost, struct words *words,
                                     struct view text, const struct line_losses *losses,
                                     struct error *error);

@@ -15,21 +15,38 @@ struct repeat_entry {
 #define REPEAT_SEEN  0x80000000u
 #define REPEAT_COUNT 0x7FFFFFFFu
 
-enum { STOP_SLOTS = 128 };
-struct stop_word {
-    uint64_t hash;
-    uint32_t list, bit; /* list 0: none, 1: ru, 2: en */
+enum { STOP_BITS = 10 };
+/* Each word has a slot to itself. */
+struct stop_words {
+    uint64_t hash[1 << STOP_BITS]; /* 0: free */
+    uint8_t bit[1 << STOP_BITS];
+    uint32_t list[2]; /* bits of the Russian words, of the English ones */
+    uint64_t factor;
+};
+void signals_stop_words(struct stop_words *out);
+
+enum { SIGNAL_CHUNK_BYTES = 4096, SIGNAL_CHUNK_MARGIN = 64 };
+/* What is known of a piece of text; the margins hold spaces. */
+struct signals_chunk {
+    uint8_t bytes[SIGNAL_CHUNK_MARGIN + SIGNAL_CHUNK_BYTES + SIGNAL_CHUNK_MARGIN];
+    uint8_t flags[SIGNAL_CHUNK_BYTES];
+    uint16_t begin[SIGNAL_CHUNK_BYTES + SIGNAL_CHUNK_MARGIN]; /* of what may be a token */
+    uint16_t end[SIGNAL_CHUNK_BYTES + SIGNAL_CHUNK_MARGIN];   /* of plain words */
+    size_t begins;
 };
 
 struct signals_work {
-    const struct language_model *model;
-    struct stop_word stop[STOP_SLOTS];
+    struct language_memory *language; /* NULL: none is told */
+    struct stop_words stop;
+    struct signals_chunk chunk;
     struct buffer hashes; /* uint64_t [tokens] */
     struct buffer ends;   /* uint32_t [tokens + 1]: code points of the tokens before, each +1 */
     struct buffer live;   /* uint32_t: positions of n-grams that occur again */
     struct buffer grams;  /* uint64_t: their hashes */
     struct buffer slots;  /* uint32_t: where they are in the table */
     struct buffer table;  /* struct repeat_entry */
+    struct buffer shorts; /* uint32_t: the tokens' hashes again, shorter */
+    struct buffer filter; /* counts or marks by slots */
     size_t tokens;        /* in hashes */
 };
 
@@ -58,6 +75,10 @@ static inline uint32_t repeat_slot(const struct repeat_entry *table, int bits, u
         slot = (slot + 1) & mask;
     return slot;
 }
+
+/* Fills the counts of characters, words and symbols, and the tokens of the work area. */
+MUST_USE status signals_tokens(struct signals *out, struct signals_work *work, struct view text,
+                               struct error *error);
 
 /* Fills top_* and again_* from the tokens of the work area. */
 MUST_USE status signals_repetition(struct signals *out, struct signals_work *work,

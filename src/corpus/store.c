@@ -1,296 +1,20 @@
-/* The corpus folder: written as a whole, mapped for reading. */
+/* The corpus folder, mapped for reading. */
 #include "corpus/corpus.h"
 
-#include <cjson/cJSON.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "corpus/corpus_internal.h"
-#include "proof/merkle.h"
+#include "corpus/manifest.h"
+#include "corpus/store_lines.h"
 
-#define TEXTS_MAGIC "rodnik texts 1\n"
-enum {
-    TEXTS_HEADER_BYTES = 24,
-    MANIFEST_BYTES_MAX = 64 << 20,
-    MANIFEST_FORMAT = 1,
-    SITE_BYTES = 300
-};
-static const size_t DOCUMENTS_FILE_BYTES_MAX = (size_t)64 << 30;
-
-/* ---- writing ---- */
-
-static bool is_kept(const struct candidate *candidate)
-{
-    return candidate->dropped == NULL;
-}
-
-static status write_texts(const struct gathering *gathering, const char *path, uint64_t total,
-                          struct error *error)
-{
-    struct file_writer writer;
-    char header[TEXTS_HEADER_BYTES] = TEXTS_MAGIC;
-    memcpy(header + 16, &total, sizeof total);
-    TRY(file_writer_open(&writer, path, error));
-    status result = file_writer_add(&writer, header, sizeof header, error);
-    for (size_t i = 0; i < gathering->count && result == OK; i++)
-        if (is_kept(&gathering->list[i]))
-            result = file_writer_add(&writer, gathering->list[i].text.data,
-                                     gathering->list[i].text.len, error);
-    if (result == OK)
-        return file_writer_commit(&writer, error);
-    file_writer_abort(&writer);
-    return result;
-}
-
-static status write_document(struct buffer *out, const struct candidate *candidate, uint64_t offset,
-                             struct error *error)
-{
-    char hash[SHA256_HEX_BYTES], leaf[SHA256_HEX_BYTES];
-    sha256_hex(hash, &candidate->hash);
-    sha256_hex(leaf, &candidate->leaf);
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "id", candidate->id);
-    cJSON_AddNumberToObject(json, "offset", (double)offset);
-    cJSON_AddNumberToObject(json, "length", (double)candidate->text.len);
-    cJSON_AddStringToObject(json, "sha256", hash);
-    cJSON_AddStringToObject(json, "leaf", leaf);
-    cJSON_AddStringToObject(json, "source", candidate->source);
-    cJSON_AddStringToObject(json, "license", candidate->license);
-    cJSON_AddStringToObject(json, "language", corpus_language_name(candidate->language));
-    const char *const names[] = {"kind", "url", "title"};
-    const char *const values[] = {candidate->kind, candidate->url, candidate->title};
-    for (size_t i = 0; i < 3; i++)
-        if (values[i])
-            cJSON_AddStringToObject(json, names[i], values[i]);
-    cJSON_AddBoolToObject(json, "held_out", candidate->held_out);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(error, ERR_MEMORY, "no memory for the list of documents");
-    status result = buffer_format(out, error, "%s\n", text);
-    cJSON_free(text);
-    return result;
-}
-
-static status write_documents(const struct gathering *gathering, const char *path,
-                              struct error *error)
-{
-    struct buffer lines;
-    buffer_create(&lines, DOCUMENTS_FILE_BYTES_MAX);
-    status result = OK;
-    uint64_t offset = 0;
-    for (size_t i = 0; i < gathering->count && result == OK; i++) {
-        const struct candidate *candidate = &gathering->list[i];
-        if (!is_kept(candidate))
-            continue;
-        result = write_document(&lines, candidate, offset, error);
-        offset += candidate->text.len;
-    }
-    if (result == OK)
-        result = file_write_atomic(path, lines.data, lines.len, error);
-    buffer_destroy(&lines);
-    return result;
-}
-
-/* ---- the manifest ---- */
-
-static cJSON *tally_of(cJSON *tallies, const char *name)
-{
-    cJSON *tally = cJSON_GetObjectItemCaseSensitive(tallies, name);
-    if (tally)
-        return tally;
-    tally = cJSON_AddObjectToObject(tallies, name);
-    cJSON_AddNumberToObject(tally, "documents", 0);
-    cJSON_AddNumberToObject(tally, "bytes", 0);
-    return tally;
-}
-
-static void count_in(cJSON *tallies, const char *name, const struct candidate *candidate)
-{
-    cJSON *tally = tally_of(tallies, name);
-    cJSON *documents = cJSON_GetObjectItemCaseSensitive(tally, "documents");
-    cJSON *bytes = cJSON_GetObjectItemCaseSensitive(tally, "bytes");
-    if (documents)
-        cJSON_SetNumberValue(documents, documents->valuedouble + 1);
-    if (bytes)
-        cJSON_SetNumberValue(bytes, bytes->valuedouble + (double)candidate->text.len);
-}
-
-/* Pages are counted by site: their addresses differ all. */
-static const char *site_of(char site[SITE_BYTES], const char *source)
-{
-    const char *host = strstr(source, "://");
-    if (!host)
-        return source;
-    size_t len = (size_t)(host - source) + 3;
-    len += strcspn(source + len, "/?#");
-    snprintf(site, SITE_BYTES, "%.*s", (int)len, source);
-    return site;
-}
-
-static void add_tallies(cJSON *json, const struct gathering *gathering)
-{
-    char site[SITE_BYTES];
-    cJSON *sources = cJSON_AddObjectToObject(json, "sources");
-    cJSON *licenses = cJSON_AddObjectToObject(json, "licenses");
-    cJSON *languages = cJSON_AddObjectToObject(json, "languages");
-    for (size_t i = 0; i < gathering->count; i++) {
-        const struct candidate *candidate = &gathering->list[i];
-        if (!is_kept(candidate))
-            continue;
-        count_in(sources, site_of(site, candidate->source), candidate);
-        count_in(licenses, candidate->license, candidate);
-        count_in(languages, corpus_language_name(candidate->language), candidate);
-    }
-}
-
-static void add_left_out(cJSON *json, const struct gathering *gathering,
-                         const struct corpus_counts *counts)
-{
-    cJSON *left_out = cJSON_AddObjectToObject(json, "left_out");
-    cJSON_AddNumberToObject(left_out, "duplicates", (double)counts->duplicates);
-    cJSON_AddNumberToObject(left_out, "short", (double)counts->short_documents);
-    cJSON_AddNumberToObject(left_out, "refused", (double)counts->refused);
-    if (gathering->settings->profile)
-        cJSON_AddNumberToObject(left_out, "filtered", (double)counts->filtered);
-    cJSON *refused = cJSON_AddArrayToObject(json, "refused");
-    for (size_t i = 0; i < gathering->refused_count && i < REFUSALS_LISTED_MAX; i++) {
-        cJSON *entry = cJSON_CreateObject();
-        cJSON_AddStringToObject(entry, "what", gathering->refused[i].what);
-        cJSON_AddStringToObject(entry, "reason", gathering->refused[i].reason);
-        cJSON_AddItemToArray(refused, entry);
-    }
-}
-
-/* What the profile dropped, by the first rule that was broken. */
-static void add_filtered(cJSON *json, const struct gathering *gathering)
-{
-    if (!gathering->settings->profile)
-        return;
-    cJSON *filtered = cJSON_AddObjectToObject(json, "filtered");
-    for (size_t i = 0; i < gathering->count; i++)
-        if (gathering->list[i].filtered)
-            count_in(filtered, gathering->list[i].dropped, &gathering->list[i]);
-}
-
-static void add_hash(cJSON *json, const char *name, const struct sha256 *hash)
-{
-    char hex[SHA256_HEX_BYTES];
-    sha256_hex(hex, hash);
-    cJSON_AddStringToObject(json, name, hex);
-}
-
-static status root_of(struct sha256 *out, const struct gathering *gathering, struct error *error)
-{
-    struct arena *arena = NULL;
-    TRY(arena_create(&arena, 0, error));
-    struct sha256 *leaves = arena_alloc(arena, gathering->count + 1, sizeof *leaves, error);
-    size_t count = 0;
-    for (size_t i = 0; leaves && i < gathering->count; i++)
-        if (is_kept(&gathering->list[i]))
-            leaves[count++] = gathering->list[i].leaf;
-    status result = leaves ? merkle_root(out, leaves, count, error) : error->code;
-    arena_destroy(arena);
-    return result;
-}
-
-struct store_paths {
-    char texts[PATH_BYTES], documents[PATH_BYTES], manifest[PATH_BYTES];
-};
-
-static status store_paths_of(struct store_paths *out, const char *folder, struct error *error)
+status store_paths_of(struct store_paths *out, const char *folder, struct error *error)
 {
     TRY(path_join(out->texts, PATH_BYTES, folder, "texts.bin", error));
     TRY(path_join(out->documents, PATH_BYTES, folder, "documents.jsonl", error));
+    TRY(path_join(out->decisions, PATH_BYTES, folder, "decisions.jsonl", error));
     return path_join(out->manifest, PATH_BYTES, folder, "manifest.json", error);
-}
-
-static status write_manifest(const struct gathering *gathering, const struct corpus_counts *counts,
-                             const struct store_paths *paths, struct error *error)
-{
-    struct sha256 root, texts, documents;
-    TRY(root_of(&root, gathering, error));
-    TRY(sha256_of_file(&texts, paths->texts, error));
-    TRY(sha256_of_file(&documents, paths->documents, error));
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddNumberToObject(json, "format", MANIFEST_FORMAT);
-    add_hash(json, "root", &root);
-    add_hash(json, "texts_sha256", &texts);
-    add_hash(json, "documents_sha256", &documents);
-    cJSON_AddNumberToObject(json, "documents", (double)counts->documents);
-    cJSON_AddNumberToObject(json, "bytes", (double)counts->bytes);
-    cJSON_AddNumberToObject(json, "held_out_documents", (double)counts->held_out);
-    cJSON_AddNumberToObject(json, "held_out_bytes", (double)counts->held_out_bytes);
-    cJSON_AddNumberToObject(json, "files_read", (double)counts->files);
-    cJSON *settings = cJSON_AddObjectToObject(json, "settings");
-    cJSON_AddStringToObject(settings, "text_field", gathering->settings->text_field);
-    cJSON_AddNumberToObject(settings, "held_out_share", gathering->settings->held_out);
-    cJSON_AddNumberToObject(settings, "minimum_bytes", (double)gathering->settings->minimum_bytes);
-    if (gathering->settings->profile)
-        cJSON_AddStringToObject(settings, "profile", gathering->settings->profile);
-    add_tallies(json, gathering);
-    add_left_out(json, gathering, counts);
-    add_filtered(json, gathering);
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(error, ERR_MEMORY, "%s: no memory for its text", paths->manifest);
-    status result = file_write_atomic(paths->manifest, text, strlen(text), error);
-    cJSON_free(text);
-    return result;
-}
-
-static status write_folder(const struct gathering *gathering, const struct corpus_counts *counts,
-                           const char *folder, struct error *error)
-{
-    struct store_paths paths;
-    TRY(folder_make(folder, error));
-    TRY(store_paths_of(&paths, folder, error));
-    TRY(write_texts(gathering, paths.texts, counts->bytes, error));
-    TRY(write_documents(gathering, paths.documents, error));
-    TRY(judge_write(gathering, folder, error));
-    return write_manifest(gathering, counts, &paths, error);
-}
-
-/* An older corpus changes places with the new one in one step; anything else that stands there is
- * not touched. */
-static status put_in_place(const char *part, const char *out, struct error *error)
-{
-    struct store_paths paths;
-    TRY(store_paths_of(&paths, out, error));
-    if (!folder_exists(out))
-        return path_rename(part, out, error);
-    if (!file_exists(paths.manifest) && rmdir(out) != 0)
-        return fail(error, ERR_CONFLICT, "%s: holds other files than a corpus; name a new folder",
-                    out);
-    if (!folder_exists(out))
-        return path_rename(part, out, error);
-    if (renameat2(AT_FDCWD, part, AT_FDCWD, out, RENAME_EXCHANGE) != 0)
-        return fail_errno(error, "%s: can't be replaced", out);
-    return path_remove_tree(part, error);
-}
-
-status store_write(const struct gathering *gathering, const struct corpus_counts *counts,
-                   const char *out, struct error *error)
-{
-    char part[PATH_BYTES];
-    size_t len = strlen(out);
-    while (len > 1 && out[len - 1] == '/')
-        len--;
-    if (snprintf(part, sizeof part, "%.*s.tmp-%d", (int)len, out, (int)getpid()) >=
-        (int)sizeof part)
-        return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", out, PATH_BYTES);
-    TRY(path_remove_tree(part, error));
-    status result = write_folder(gathering, counts, part, error);
-    if (result == OK)
-        result = put_in_place(part, out, error);
-    if (result != OK)
-        (void)!path_remove_tree(part, &(struct error){0});
-    return result;
 }
 
 /* ---- reading ---- */
@@ -299,61 +23,10 @@ struct corpus {
     struct file_bytes texts;
     struct document *documents;
     size_t count;
-    struct sha256 root;
+    struct corpus_roots roots;
     const char *folder;
+    cJSON *manifest;
 };
-
-static bool hash_member(struct sha256 *out, const cJSON *json, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
-    return cJSON_IsString(item) && sha256_parse(out, item->valuestring);
-}
-
-static bool size_member(uint64_t *out, const cJSON *json, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble < 9e15))
-        return false;
-    *out = (uint64_t)item->valuedouble;
-    return true;
-}
-
-static bool string_member(const char **out, const cJSON *json, const char *name,
-                          struct arena *arena)
-{
-    struct error error = {0};
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
-    *out = cJSON_IsString(item) ? arena_string(arena, item->valuestring, &error) : NULL;
-    return *out != NULL;
-}
-
-static enum corpus_language language_member(const cJSON *json)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, "language");
-    for (int i = 0; i <= CORPUS_EN && cJSON_IsString(item); i++)
-        if (strcmp(item->valuestring, corpus_language_name((enum corpus_language)i)) == 0)
-            return (enum corpus_language)i;
-    return CORPUS_OTHER;
-}
-
-/* The texts lie without gaps, in the order of the lines. */
-static bool read_document(struct document *out, const struct corpus *corpus, const cJSON *json,
-                          uint64_t *expected, struct arena *arena)
-{
-    uint64_t offset, length;
-    if (!size_member(&offset, json, "offset") || !size_member(&length, json, "length") ||
-        offset != *expected || length > corpus->texts.len - TEXTS_HEADER_BYTES - offset)
-        return false;
-    *expected = offset + length;
-    out->text.data = (const char *)corpus->texts.data + TEXTS_HEADER_BYTES + offset;
-    out->text.len = (size_t)length;
-    out->language = language_member(json);
-    out->held_out = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "held_out"));
-    return hash_member(&out->hash, json, "sha256") && hash_member(&out->leaf, json, "leaf") &&
-           string_member(&out->id, json, "id", arena) &&
-           string_member(&out->source, json, "source", arena) &&
-           string_member(&out->license, json, "license", arena);
-}
 
 static size_t count_lines(struct file_bytes bytes)
 {
@@ -363,26 +36,85 @@ static size_t count_lines(struct file_bytes bytes)
     return count;
 }
 
+/* Most documents say what the one before said: the text is kept once. */
+static void share(const char **text, const char *before)
+{
+    if (*text && before && strcmp(*text, before) == 0)
+        *text = before;
+}
+
+static bool read_line(struct document *out, const struct document *before, struct view line,
+                      struct arena *scratch, struct arena *arena)
+{
+    struct error error = {0};
+    struct document read;
+    uint64_t offset;
+    if (!document_line_parse(&read, &offset, line, scratch))
+        return false;
+    const char **texts[] = {&read.id,   &read.source, &read.license, &read.language,
+                            &read.kind, &read.url,    &read.title};
+    const char *const none[7] = {0};
+    const char *const earlier[] = {NULL,         before->source, before->license, before->language,
+                                   before->kind, before->url,    before->title};
+    const char *const *had = before->id ? earlier : none;
+    for (size_t i = 0; i < 7; i++) {
+        share(texts[i], had[i]);
+        if (*texts[i] && *texts[i] != had[i])
+            *texts[i] = arena_string(arena, *texts[i], &error);
+    }
+    read.text.data = NULL;
+    *out = read;
+    return error.code == OK;
+}
+
+/* The texts lie without gaps, in the order of the lines. */
+static status place_text(struct document *document, const struct corpus *corpus, uint64_t *end,
+                         const char *path, struct error *error)
+{
+    uint64_t texts = corpus->texts.len - TEXTS_HEADER_BYTES;
+    if (document->text.len > texts - *end)
+        return fail(error, ERR_FORMAT,
+                    "%s: document %s has %zu bytes, %" PRIu64 " are left of the texts", path,
+                    document->id, document->text.len, texts - *end);
+    document->text.data = (const char *)corpus->texts.data + TEXTS_HEADER_BYTES + *end;
+    *end += document->text.len;
+    return OK;
+}
+
+static status read_documents_in(struct corpus *corpus, struct file_bytes bytes, const char *path,
+                                struct arena *arena, struct arena *scratch, struct error *error)
+{
+    struct view rest = {(const char *)bytes.data, bytes.len}, line;
+    static const struct document none;
+    TRY_ALLOC(corpus->documents, arena, count_lines(bytes) + 1, error);
+    uint64_t end = 0;
+    while (view_line(&line, &rest)) {
+        struct document *document = &corpus->documents[corpus->count];
+        arena_reset(scratch);
+        if (!read_line(document, corpus->count ? document - 1 : &none, line, scratch, arena))
+            return fail(error, ERR_FORMAT, "%s: line %zu does not describe a document", path,
+                        corpus->count + 1);
+        TRY(place_text(document, corpus, &end, path, error));
+        corpus->count++;
+    }
+    if (end != corpus->texts.len - TEXTS_HEADER_BYTES ||
+        corpus->count != corpus->roots.document_count)
+        return fail(error, ERR_FORMAT,
+                    "%s: has %zu documents of %" PRIu64 " bytes, the manifest %" PRIu64
+                    " and the texts %zu bytes",
+                    path, corpus->count, end, corpus->roots.document_count,
+                    corpus->texts.len - TEXTS_HEADER_BYTES);
+    return OK;
+}
+
 static status read_documents(struct corpus *corpus, struct file_bytes bytes, const char *path,
                              struct arena *arena, struct error *error)
 {
-    struct view rest = {(const char *)bytes.data, bytes.len}, line;
-    TRY_ALLOC(corpus->documents, arena, count_lines(bytes) + 1, error);
-    uint64_t expected = 0;
-    while (view_line(&line, &rest)) {
-        cJSON *json = cJSON_ParseWithLength(line.data, line.len);
-        bool good = json && read_document(&corpus->documents[corpus->count], corpus, json,
-                                          &expected, arena);
-        cJSON_Delete(json);
-        if (!good)
-            return fail(error, ERR_FORMAT, "%s: line %zu does not describe a document", path,
-                        corpus->count + 1);
-        corpus->count++;
-    }
-    if (expected != corpus->texts.len - TEXTS_HEADER_BYTES)
-        return fail(error, ERR_FORMAT, "%s: its documents have %" PRIu64 " bytes, the texts %zu",
-                    path, expected, corpus->texts.len - TEXTS_HEADER_BYTES);
-    return OK;
+    struct arena *scratch = NULL;
+    TRY(arena_create(&scratch, 0, error));
+    status result = read_documents_in(corpus, bytes, path, arena, scratch, error);
+    arena_destroy(scratch);
+    return result;
 }
 
 static status check_texts(const struct corpus *corpus, const char *path, struct error *error)
@@ -398,34 +130,59 @@ static status check_texts(const struct corpus *corpus, const char *path, struct 
     return OK;
 }
 
-static status check_manifest(struct corpus *corpus, const struct store_paths *paths,
-                             struct file_bytes documents, struct arena *arena, struct error *error)
+/* Signals may be measured again (corpus/signals.h) and carry a hash of their own. */
+static bool is_checked_elsewhere(const char *name)
 {
-    struct view text;
-    TRY(file_read(&text, paths->manifest, MANIFEST_BYTES_MAX, arena, error));
-    cJSON *json = cJSON_ParseWithLength(text.data, text.len);
-    struct sha256 listed, found = sha256_of(documents.data, documents.len);
-    status result = OK;
-    if (!hash_member(&corpus->root, json, "root") ||
-        !hash_member(&listed, json, "documents_sha256"))
-        result = fail(error, ERR_FORMAT, "%s: is no manifest of a corpus", paths->manifest);
-    else if (!sha256_equal(&listed, &found))
-        result = fail(error, ERR_FORMAT, "%s: is not the file that the manifest names",
-                      paths->documents);
-    cJSON_Delete(json);
-    return result;
+    return strcmp(name, "signals.bin") == 0;
 }
 
-static status open_files(struct corpus *corpus, const char *folder, struct arena *arena,
+static status check_lengths(const struct corpus *corpus, struct error *error)
+{
+    const cJSON *entry, *files = cJSON_GetObjectItemCaseSensitive(corpus->manifest, "files");
+    cJSON_ArrayForEach(entry, files)
+    {
+        char path[PATH_BYTES];
+        struct manifest_file file;
+        uint64_t bytes;
+        if (strchr(entry->string, '/') || !manifest_file_of(&file, corpus->manifest, entry->string))
+            return fail(error, ERR_FORMAT, "%s/manifest.json: names a file in another form",
+                        corpus->folder);
+        if (is_checked_elsewhere(entry->string))
+            continue;
+        TRY(path_join(path, sizeof path, corpus->folder, entry->string, error));
+        TRY(file_size(&bytes, path, error));
+        if (bytes != file.bytes)
+            return fail(error, ERR_FORMAT,
+                        "%s: has %" PRIu64 " bytes, the manifest says %" PRIu64
+                        ": it was cut off or changed",
+                        path, bytes, file.bytes);
+    }
+    return OK;
+}
+
+static status check_hash(const struct corpus *corpus, const char *name, struct file_bytes bytes,
                          struct error *error)
+{
+    struct manifest_file file;
+    struct sha256 found = sha256_of(bytes.data, bytes.len);
+    if (!manifest_file_of(&file, corpus->manifest, name) || !sha256_equal(&file.sha256, &found))
+        return fail(error, ERR_FORMAT, "%s/%s: is not the file that the manifest names",
+                    corpus->folder, name);
+    return OK;
+}
+
+static status open_files(struct corpus *corpus, struct arena *arena, struct error *error)
 {
     struct store_paths paths;
     struct file_bytes documents;
-    TRY(store_paths_of(&paths, folder, error));
+    TRY(store_paths_of(&paths, corpus->folder, error));
+    TRY(manifest_read(&corpus->manifest, corpus->folder, error));
+    manifest_roots(&corpus->roots, corpus->manifest);
+    TRY(check_lengths(corpus, error));
     TRY(file_map(&corpus->texts, paths.texts, error));
     TRY(check_texts(corpus, paths.texts, error));
     TRY(file_map(&documents, paths.documents, error));
-    status result = check_manifest(corpus, &paths, documents, arena, error);
+    status result = check_hash(corpus, "documents.jsonl", documents, error);
     if (result == OK)
         result = read_documents(corpus, documents, paths.documents, arena, error);
     file_unmap(&documents);
@@ -437,18 +194,11 @@ status corpus_open(struct corpus **out, const char *folder, struct arena *arena,
 {
     ASSERT(out && folder && arena && error);
     struct corpus *corpus;
-    char manifest[PATH_BYTES];
-    TRY(path_join(manifest, sizeof manifest, folder, "manifest.json", error));
-    if (!file_exists(manifest))
-        return fail(error, ERR_FORMAT,
-                    "%s: is not a corpus folder, manifest.json is missing (rodnik corpus build "
-                    "makes one)",
-                    folder);
     TRY_ALLOC(corpus, arena, 1, error);
     corpus->folder = arena_string(arena, folder, error);
     if (!corpus->folder)
         return error->code;
-    status result = open_files(corpus, folder, arena, error);
+    status result = open_files(corpus, arena, error);
     if (result != OK) {
         corpus_close(corpus);
         return result;
@@ -461,6 +211,8 @@ void corpus_close(struct corpus *corpus)
 {
     ASSERT(corpus);
     file_unmap(&corpus->texts);
+    cJSON_Delete(corpus->manifest);
+    corpus->manifest = NULL;
     corpus->count = 0;
 }
 
@@ -477,7 +229,62 @@ const struct document *corpus_document(const struct corpus *corpus, size_t index
 
 struct sha256 corpus_root(const struct corpus *corpus)
 {
-    return corpus->root;
+    return corpus->roots.root;
+}
+
+const struct corpus_roots *corpus_all_roots(const struct corpus *corpus)
+{
+    return &corpus->roots;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return sha256_compare(a, b);
+}
+
+status corpus_keys(struct sha256 **out, size_t *count, const struct corpus *corpus,
+                   struct arena *arena, struct error *error)
+{
+    ASSERT(out && count && corpus && arena && error);
+    struct sha256 *keys;
+    TRY_ALLOC(keys, arena, corpus->count + 1, error);
+    for (size_t i = 0; i < corpus->count; i++)
+        keys[i] = corpus_key(&corpus->roots.salt, &corpus->documents[i].read);
+    qsort(keys, corpus->count, sizeof *keys, by_bytes);
+    size_t unique = 0;
+    for (size_t i = 0; i < corpus->count; i++)
+        if (!unique || !sha256_equal(&keys[unique - 1], &keys[i]))
+            keys[unique++] = keys[i];
+    *out = keys;
+    *count = unique;
+    return OK;
+}
+
+static status give_lines(struct file_bytes bytes, corpus_line *give, void *context,
+                         struct error *error)
+{
+    struct view rest = {(const char *)bytes.data, bytes.len}, line;
+    for (size_t number = 1; view_line(&line, &rest); number++)
+        TRY(give(context, line, number, error));
+    return OK;
+}
+
+status corpus_lines(const struct corpus *corpus, const char *name, corpus_line *line, void *context,
+                    struct error *error)
+{
+    ASSERT(corpus && name && line && error);
+    char path[PATH_BYTES];
+    struct manifest_file file;
+    struct file_bytes bytes;
+    if (!manifest_file_of(&file, corpus->manifest, name))
+        return OK;
+    TRY(path_join(path, sizeof path, corpus->folder, name, error));
+    TRY(file_map(&bytes, path, error));
+    status result = check_hash(corpus, name, bytes, error);
+    if (result == OK)
+        result = give_lines(bytes, line, context, error);
+    file_unmap(&bytes);
+    return result;
 }
 
 /* ---- verifying ---- */
@@ -502,8 +309,8 @@ static void verify_some(void *context, size_t begin, size_t end, int thread)
     }
 }
 
-static status verify_in(const struct corpus *corpus, struct thread_pool *pool, struct arena *arena,
-                        struct error *error)
+static status verify_documents(const struct corpus *corpus, struct thread_pool *pool,
+                               struct arena *arena, struct error *error)
 {
     struct verification job = {.corpus = corpus};
     struct sha256 root;
@@ -515,8 +322,54 @@ static status verify_in(const struct corpus *corpus, struct thread_pool *pool, s
             return fail(error, ERR_FORMAT, "%s: document %s is not what its hashes say",
                         corpus->folder, corpus->documents[i].id);
     TRY(merkle_root(&root, job.leaves, corpus->count, error));
-    if (!sha256_equal(&root, &corpus->root))
+    if (!sha256_equal(&root, &corpus->roots.documents))
         return fail(error, ERR_FORMAT, "%s: the root is not that of its documents", corpus->folder);
+    return OK;
+}
+
+static status verify_salt(const struct corpus *corpus, struct error *error)
+{
+    struct sha256_state state;
+    TRY(sha256_begin(&state, error));
+    sha256_add(&state, CORPUS_SALT_DOMAIN, sizeof CORPUS_SALT_DOMAIN - 1);
+    for (size_t i = 0; i < corpus->count; i++)
+        sha256_add(&state, corpus->documents[i].hash.byte, SHA256_BYTES);
+    struct sha256 salt = sha256_end(&state);
+    if (!sha256_equal(&salt, &corpus->roots.salt))
+        return fail(error, ERR_FORMAT, "%s: the salt is not that of its documents", corpus->folder);
+    return OK;
+}
+
+static status verify_keys(const struct corpus *corpus, struct arena *arena, struct error *error)
+{
+    struct sha256 *keys, leaf;
+    size_t count;
+    struct merkle_stream tree = {0};
+    TRY(verify_salt(corpus, error));
+    TRY(corpus_keys(&keys, &count, corpus, arena, error));
+    for (size_t i = 0; i < count; i++) {
+        TRY(corpus_key_leaf(&leaf, &keys[i], error));
+        merkle_stream_add(&tree, &leaf);
+    }
+    struct sha256 root = merkle_stream_root(&tree);
+    if (!sha256_equal(&root, &corpus->roots.keys) || count != corpus->roots.key_count)
+        return fail(error, ERR_FORMAT, "%s: the root is not that of its keys", corpus->folder);
+    return OK;
+}
+
+static status verify_files(const struct corpus *corpus, struct error *error)
+{
+    const cJSON *entry, *files = cJSON_GetObjectItemCaseSensitive(corpus->manifest, "files");
+    cJSON_ArrayForEach(entry, files)
+    {
+        char path[PATH_BYTES];
+        struct file_bytes bytes;
+        TRY(path_join(path, sizeof path, corpus->folder, entry->string, error));
+        TRY(file_map(&bytes, path, error));
+        status result = check_hash(corpus, entry->string, bytes, error);
+        file_unmap(&bytes);
+        TRY(result);
+    }
     return OK;
 }
 
@@ -525,7 +378,11 @@ status corpus_verify(const struct corpus *corpus, struct thread_pool *pool, stru
     ASSERT(corpus && pool && error);
     struct arena *arena = NULL;
     TRY(arena_create(&arena, 0, error));
-    status result = verify_in(corpus, pool, arena, error);
+    status result = verify_documents(corpus, pool, arena, error);
+    if (result == OK)
+        result = verify_keys(corpus, arena, error);
+    if (result == OK)
+        result = verify_files(corpus, error);
     arena_destroy(arena);
     return result;
 }

@@ -1,5 +1,7 @@
 #include "eval/eval.h"
 
+#include <string.h>
+
 static const double LN_2 = 0.6931471805599453;
 enum { BATCH_TOKENS = 2048, DOCUMENT_TOKENS_MAX = 1 << 30 };
 
@@ -15,7 +17,7 @@ struct scoring {
     struct tokens tokens;
     size_t sequences, length, used; /* rows of the batch that hold a window */
     uint32_t *inputs, *targets;     /* [sequences, length] */
-    enum corpus_language *language; /* [sequences] of the window's document */
+    size_t *language;               /* [sequences] of the window's document */
     float *loss;
     struct eval_scores scores;
 };
@@ -62,13 +64,14 @@ static void score_batch(struct scoring *scoring)
         for (size_t i = 0; i < length; i++)
             bits += (double)scoring->loss[row * length + i] / LN_2;
         scoring->scores.all.bits += bits;
-        scoring->scores.language[scoring->language[row]].bits += bits;
+        if (scoring->language[row] < EVAL_LANGUAGES_MAX)
+            scoring->scores.language[scoring->language[row]].bits += bits;
     }
     scoring->used = 0;
 }
 
 /* The window of the document's tokens that begins at `first`. */
-static void add_window(struct scoring *scoring, size_t first, enum corpus_language language)
+static void add_window(struct scoring *scoring, size_t first, size_t language)
 {
     size_t left = scoring->tokens.count - 1 - first, row = scoring->used++;
     uint32_t *inputs = scoring->inputs + row * scoring->length;
@@ -80,6 +83,18 @@ static void add_window(struct scoring *scoring, size_t first, enum corpus_langua
     scoring->language[row] = language;
     if (scoring->used == scoring->sequences)
         score_batch(scoring);
+}
+
+/* The place of a language's score; EVAL_LANGUAGES_MAX: there are too many. */
+static size_t language_of(struct eval_scores *scores, const char *label)
+{
+    for (size_t i = 0; i < scores->languages; i++)
+        if (strcmp(scores->label[i], label) == 0)
+            return i;
+    if (scores->languages == EVAL_LANGUAGES_MAX)
+        return EVAL_LANGUAGES_MAX;
+    scores->label[scores->languages] = label;
+    return scores->languages++;
 }
 
 static void count_document(struct text_score *score, const struct document *document,
@@ -96,17 +111,18 @@ static status add_document(struct scoring *scoring, const struct document *docum
     uint32_t start = tokenizer_special(engine_tokenizer(scoring->job->engine), TOKEN_DOCUMENT);
     if (start == TOKEN_NONE)
         return fail(error, ERR_CONFLICT, "the tokenizer has no token that starts a document");
+    size_t language = language_of(&scoring->scores, document->language);
     tokens_clear(&scoring->tokens);
     TRY(tokens_append(&scoring->tokens, &start, 1, error));
     TRY(tokenizer_encode(&scoring->tokens, scoring->encoder, document->text, false, error));
     for (size_t first = 0; first + 1 < scoring->tokens.count; first += scoring->length) {
         if (interrupt_requested())
             return fail(error, ERR_INTERRUPTED, "stopped");
-        add_window(scoring, first, document->language);
+        add_window(scoring, first, language);
     }
     count_document(&scoring->scores.all, document, scoring->tokens.count - 1);
-    count_document(&scoring->scores.language[document->language], document,
-                   scoring->tokens.count - 1);
+    if (language < EVAL_LANGUAGES_MAX)
+        count_document(&scoring->scores.language[language], document, scoring->tokens.count - 1);
     return OK;
 }
 

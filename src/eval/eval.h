@@ -17,8 +17,13 @@ struct text_score {
 /* bits / bytes, or 0 of nothing */
 double score_bits_per_byte(const struct text_score *score);
 
+enum { EVAL_LANGUAGES_MAX = 32 };
 struct eval_scores {
-    struct text_score all, language[CORPUS_EN + 1];
+    struct text_score all;
+    struct text_score language[EVAL_LANGUAGES_MAX]; /* in the order in which they came */
+    const char *label[EVAL_LANGUAGES_MAX];          /* the corpus's; further languages count in
+                                                       `all` alone */
+    size_t languages;
 };
 
 typedef void eval_progress(void *context, double done_bytes, double total_bytes);

@@ -108,3 +108,29 @@ bool merkle_check(const struct merkle_proof *proof, const struct sha256 *leaf,
     }
     return used == proof->count && sha256_equal(&hash, root);
 }
+
+void merkle_stream_add(struct merkle_stream *stream, const struct sha256 *leaf)
+{
+    ASSERT(stream && leaf);
+    struct sha256 hash = *leaf;
+    int level = 0;
+    for (; stream->count >> level & 1; level++)
+        hash = node(&stream->whole[level], &hash);
+    stream->whole[level] = hash;
+    stream->count++;
+}
+
+struct sha256 merkle_stream_root(const struct merkle_stream *stream)
+{
+    ASSERT(stream);
+    if (stream->count == 0)
+        return sha256_of(NULL, 0);
+    int level = 0;
+    while (!(stream->count >> level & 1))
+        level++;
+    struct sha256 hash = stream->whole[level];
+    while (++level < MERKLE_LEVELS_MAX)
+        if (stream->count >> level & 1)
+            hash = node(&stream->whole[level], &hash);
+    return hash;
+}

@@ -27,4 +27,12 @@ MUST_USE status merkle_prove(struct merkle_proof *out, const struct sha256 *leav
 bool merkle_check(const struct merkle_proof *proof, const struct sha256 *leaf,
                   const struct sha256 *root);
 
+/* The same root from leaf hashes that come one after the other; zeroed to begin. */
+struct merkle_stream {
+    uint64_t count;
+    struct sha256 whole[MERKLE_LEVELS_MAX]; /* [k]: of 2^k leaves, where count has that bit */
+};
+void merkle_stream_add(struct merkle_stream *stream, const struct sha256 *leaf);
+struct sha256 merkle_stream_root(const struct merkle_stream *stream);
+
 #endif

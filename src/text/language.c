@@ -234,23 +234,206 @@ static size_t skip_word(struct view text, size_t at)
     return utf8_floor(text, at);
 }
 
-struct language_guess language_detect(const struct language_model *model, struct view text)
+/* Calls for each piece of the sample of a text that is longer than it. */
+static void each_piece(struct view text, void (*look)(void *context, struct view piece),
+                       void *context)
 {
     enum { PIECES = 8, PIECE_BYTES = LANGUAGE_SAMPLE_BYTES / PIECES };
-    ASSERT(model && (text.data || text.len == 0));
-    if (text.len <= LANGUAGE_SAMPLE_BYTES)
-        return language_detect_all(model, text, NULL);
-    double shares[LANGUAGES_MAX];
-    struct tally tally = {.model = model};
-    struct language_words words = {.folds = model->folds, .buckets = model->buckets};
     for (size_t i = 0; i < PIECES; i++) {
         size_t begin = text.len / PIECES * i;
         begin = i ? skip_word(text, begin) : begin;
         size_t end = skip_word(text, begin + PIECE_BYTES - 64);
-        struct view piece = {text.data + begin, end - begin};
-        language_walk(&words, piece, add_weights, &tally);
+        look(context, (struct view){text.data + begin, end - begin});
     }
-    return decide(&tally, words.letters, shares);
+}
+
+struct looking {
+    struct language_words words;
+    struct tally tally;
+};
+
+static void walk_piece(void *context, struct view piece)
+{
+    struct looking *looking = context;
+    language_walk(&looking->words, piece, add_weights, &looking->tally);
+}
+
+struct language_guess language_detect(const struct language_model *model, struct view text)
+{
+    ASSERT(model && (text.data || text.len == 0));
+    if (text.len <= LANGUAGE_SAMPLE_BYTES)
+        return language_detect_all(model, text, NULL);
+    double shares[LANGUAGES_MAX];
+    struct looking looking = {.words = {.folds = model->folds, .buckets = model->buckets},
+                              .tally = {.model = model}};
+    each_piece(text, walk_piece, &looking);
+    return decide(&looking.tally, looking.words.letters, shares);
+}
+
+/* ---- recognising with a memory of words ---- */
+
+enum { MEMORY_BITS = 13, MEMORY_LETTERS = 13 };
+
+/* A word and the sum of its features' weights, 64 bytes. */
+struct known_word {
+    struct known_key {
+        uint16_t symbol[MEMORY_LETTERS]; /* zeros after the last */
+        uint16_t kind;                   /* letters * LANGUAGE_SCRIPTS + script; 0: free */
+    } key;
+    uint16_t features, unused;
+    int16_t sum[LANGUAGES_MAX];
+};
+_Static_assert(sizeof(struct known_word) == 64, "a line of the cache");
+
+struct language_memory {
+    const struct language_model *model;
+    struct known_word words[1 << MEMORY_BITS];
+};
+
+status language_memory_create(struct language_memory **out, const struct language_model *model,
+                              struct arena *arena, struct error *error)
+{
+    ASSERT(out && model && arena && error);
+    struct language_memory *memory;
+    TRY_ALLOC(memory, arena, 1, error);
+    memory->model = model;
+    *out = memory;
+    return OK;
+}
+
+struct recalling {
+    struct language_memory *memory;
+    struct tally tally;
+    struct language_words words;
+    struct walk walk; /* for words that are too long to remember */
+    struct word word;
+    struct known_key key;
+    uint64_t hash;
+    uint32_t letters; /* of the word so far */
+};
+
+/* The folded letter as word_letter wants it. */
+static inline uint32_t unfold(const struct known_key *key, size_t letter, int script)
+{
+    return key->symbol[letter] |
+           (uint32_t)(script == LANGUAGE_CYRILLIC ? LANGUAGE_FOLD_CYRILLIC : LANGUAGE_FOLD_LATIN);
+}
+
+static void learn_word(struct known_word *out, struct recalling *recalling,
+                       const struct known_key *key)
+{
+    int script = key->kind % LANGUAGE_SCRIPTS;
+    size_t letters = key->kind / LANGUAGE_SCRIPTS;
+    struct walk *walk = &recalling->walk;
+    struct tally tally = {.model = recalling->memory->model};
+    struct word word = {0};
+    flush(walk, script); /* nothing of other words is left there */
+    walk->context = &tally;
+    for (size_t i = 0; i < letters; i++)
+        word_letter(walk, &word, unfold(key, i, script));
+    word_end(walk, &word);
+    flush(walk, script);
+    walk->context = &recalling->tally;
+    *out = (struct known_word){.key = *key, .features = (uint16_t)tally.count[script]};
+    for (int l = 0; l < LANGUAGES_MAX; l++)
+        out->sum[l] = (int16_t)tally.sum[script][l];
+}
+
+static void recall_end(struct recalling *recalling)
+{
+    struct known_key *key = &recalling->key;
+    if (recalling->letters > MEMORY_LETTERS)
+        word_end(&recalling->walk, &recalling->word);
+    else if (recalling->letters > 0) {
+        int script = key->kind;
+        key->kind = (uint16_t)(key->kind + recalling->letters * LANGUAGE_SCRIPTS);
+        size_t slot = recalling->hash >> (64 - MEMORY_BITS);
+        struct known_word *known = &recalling->memory->words[slot];
+        if (memcmp(&known->key, key, sizeof *key) != 0)
+            learn_word(known, recalling, key);
+        for (int l = 0; l < LANGUAGES_MAX; l++)
+            recalling->tally.sum[script][l] += known->sum[l];
+        recalling->tally.count[script] += known->features;
+    }
+    recalling->letters = 0;
+}
+
+static void recall_letter(struct recalling *recalling, uint32_t fold)
+{
+    struct known_key *key = &recalling->key;
+    if (recalling->letters == 0) {
+        *key = (struct known_key){.kind = fold & LANGUAGE_FOLD_CYRILLIC ? LANGUAGE_CYRILLIC
+                                                                        : LANGUAGE_LATIN};
+        recalling->hash = 0;
+    }
+    size_t letter = recalling->letters++;
+    if (letter < MEMORY_LETTERS) {
+        key->symbol[letter] = (uint16_t)(fold & LANGUAGE_FOLD_LETTER);
+        recalling->hash = (recalling->hash ^ key->symbol[letter]) * WORD_MIX;
+        return;
+    }
+    for (size_t i = 0; letter == MEMORY_LETTERS && i < MEMORY_LETTERS; i++)
+        word_letter(&recalling->walk, &recalling->word, unfold(key, i, key->kind));
+    word_letter(&recalling->walk, &recalling->word, fold);
+}
+
+static void recall_piece(void *context, struct view piece)
+{
+    struct recalling *recalling = context;
+    const uint32_t *folds = recalling->memory->model->folds;
+    const unsigned char *byte = (const unsigned char *)piece.data;
+    uint64_t cyrillic = 0, latin = 0, other = 0;
+    for (size_t at = 0; at < piece.len;) {
+        uint32_t c = byte[at], fold;
+        if (c < 0x80)
+            at++;
+        else if (c >= 0xC2 && c < 0xD4 && piece.len - at > 1 && (byte[at + 1] & 0xC0) == 0x80) {
+            c = (c & 0x1F) << 6 | (byte[at + 1] & 0x3F);
+            at += 2;
+        } else
+            at += utf8_decode(&c, piece.data + at, piece.len - at);
+        fold = c < LANGUAGE_FOLDS ? folds[c] : c == UTF8_BAD ? 0 : language_fold(c);
+        cyrillic += (fold & LANGUAGE_FOLD_CYRILLIC) != 0;
+        latin += (fold & LANGUAGE_FOLD_LATIN) != 0;
+        other += (fold & LANGUAGE_FOLD_OTHER) != 0;
+        if (fold == 0 || fold & LANGUAGE_FOLD_OTHER)
+            recall_end(recalling);
+        else
+            recall_letter(recalling, fold);
+    }
+    recall_end(recalling);
+    for (int script = 0; script < LANGUAGE_SCRIPTS; script++)
+        flush(&recalling->walk, script);
+    recalling->words.letters[LANGUAGE_CYRILLIC] += cyrillic;
+    recalling->words.letters[LANGUAGE_LATIN] += latin;
+    recalling->words.letters[LANGUAGE_SCRIPTS] += other;
+}
+
+/* The lists of features stay as they are: they have counts. */
+static void begin_recalling(struct recalling *out, struct language_memory *memory)
+{
+    out->memory = memory;
+    out->tally = (struct tally){.model = memory->model};
+    out->words = (struct language_words){.buckets = memory->model->buckets};
+    out->walk.words = &out->words;
+    out->walk.sink = add_weights;
+    out->walk.context = &out->tally;
+    memset(out->walk.features.count, 0, sizeof out->walk.features.count);
+    out->word = (struct word){0};
+    out->letters = 0;
+}
+
+struct language_guess language_recall(struct language_memory *memory, struct view text)
+{
+    ASSERT(memory && (text.data || text.len == 0));
+    double shares[LANGUAGES_MAX];
+    struct recalling recalling;
+    begin_recalling(&recalling, memory);
+    if (text.len <= LANGUAGE_SAMPLE_BYTES)
+        recall_piece(&recalling, text);
+    else
+        each_piece(text, recall_piece, &recalling);
+    return decide(&recalling.tally, recalling.words.letters, shares);
 }
 
 int language_count(const struct language_model *model)

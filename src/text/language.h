@@ -50,6 +50,15 @@ struct language_guess language_detect(const struct language_model *model, struct
 struct language_guess language_detect_all(const struct language_model *model, struct view text,
                                           double shares[LANGUAGES_MAX]);
 
+/* Of many texts: remembers what the weights of words add up to, since most words of a text have
+ * been seen before.  Guesses are those of language_detect, bit for bit, whatever was seen.  Belongs
+ * to one thread; the model must outlive it. */
+struct language_memory;
+MUST_USE status language_memory_create(struct language_memory **out,
+                                       const struct language_model *model, struct arena *arena,
+                                       struct error *error);
+struct language_guess language_recall(struct language_memory *memory, struct view text);
+
 /* ---- training ---- */
 
 struct language_text {

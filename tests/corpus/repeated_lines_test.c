@@ -145,7 +145,7 @@ static void lines_go_from_all_documents_but_the_first(void **state)
             assert_ok(repeated_lines_create(&lines, &settings, &error), error);
             assert_ok(find(lines, list, &orders[o], &error), error);
             assert_ok(repeated_lines_next(&found, &losses, lines, &error), error);
-            words_open(&words, WORDS_EXACT);
+            words_open(&words);
             buffer_create(&text, TEXT_BYTES);
             for (size_t d = 0; d < DOCUMENTS; d++) {
                 struct line_losses none = {list[d].number, NULL, 0};

@@ -25,6 +25,7 @@ static void roots_and_proofs_hold_for_every_size(void **state)
 {
     (void)state;
     struct sha256 leaves[40], root, plain;
+    struct merkle_stream stream = {0};
     struct error error = {0};
     for (size_t i = 0; i < 40; i++)
         assert_ok(merkle_leaf(&leaves[i], &(struct view){(const char *)&i, sizeof i}, 1, &error),
@@ -32,6 +33,9 @@ static void roots_and_proofs_hold_for_every_size(void **state)
     for (size_t count = 1; count <= 40; count++) {
         assert_ok(merkle_root(&root, leaves, count, &error), error);
         plain = plain_root(leaves, count);
+        assert_true(sha256_equal(&root, &plain));
+        merkle_stream_add(&stream, &leaves[count - 1]);
+        root = merkle_stream_root(&stream);
         assert_true(sha256_equal(&root, &plain));
         for (size_t i = 0; i < count; i++) {
             struct merkle_proof proof;

@@ -14,7 +14,7 @@ for i in $(seq 60); do
     echo "Документ $i: ёлка и ежи, статья $i закона о лесе, зелёный шум и тёплый дождь." >"$work/texts/ru$i.txt"
     echo "Document $i: hedgehogs and trees, section $i of the forest act, green noise." >"$work/texts/en$i.txt"
 done
-"$rodnik" corpus build --out "$work/corpus" --minimum 10 "$work/texts" >/dev/null
+"$rodnik" corpus build --out "$work/corpus" --minimum 10 --duplicates exact --repeated-lines 0 "$work/texts" >/dev/null
 "$rodnik" tokenizer train --corpus "$work/corpus" --vocab 420 --out "$work/with.json" >/dev/null
 "$rodnik" tokenizer train --corpus "$work/corpus" --vocab 420 --upper-case-every 0 --out "$work/without.json" >/dev/null
 cat "$work"/texts/ru*.txt >"$work/ru.txt"

@@ -3,13 +3,14 @@
 #include <string.h>
 
 /* Exact byte-pair encoding: again and again, of all neighbours in a pre-token that have a merge,
- * the pair of lowest rank, leftmost first, becomes one token.  Three ways to the same result: a
- * cache of short pre-tokens, a plain scan up to NAIVE_BYTES_MAX, a heap over a linked list above.
- */
+ * the pair of lowest rank, leftmost first, becomes one token.  Four ways to the same result: a
+ * cache of short pre-tokens, a plain scan up to NAIVE_BYTES_MAX, a heap over a linked list above,
+ * and bpe_linear.c from LINEAR_BYTES_MIN on, for vocabularies that allow it. */
 enum {
     CACHE_BITS = 17,
     CACHE_IDS = 7,
     NAIVE_BYTES_MAX = 64,
+    LINEAR_BYTES_MIN = 1024,
     PENDING_IDS = 1024, /* gathered before they go to the caller's list */
     SCRATCH_KEPT_BYTES = 1 << 20
 };
@@ -26,6 +27,7 @@ struct tokenizer_encoder {
     const struct tokenizer *tokenizer;
     struct cache_entry *cache;
     struct buffer nodes, heap;
+    struct linear linear;
     bool special_starts[256]; /* first bytes of special tokens */
     size_t pending;
     uint32_t ids[PENDING_IDS];
@@ -41,6 +43,7 @@ status tokenizer_encoder_create(struct tokenizer_encoder **out, const struct tok
     encoder->tokenizer = tokenizer;
     buffer_create(&encoder->nodes, SIZE_MAX / 4);
     buffer_create(&encoder->heap, SIZE_MAX / 4);
+    linear_create(&encoder->linear);
     for (uint32_t id = tokenizer->special_first; id < tokenizer->vocabulary; id++)
         encoder->special_starts[(unsigned char)tokenizer->tokens[id].data[0]] = true;
     *out = encoder;
@@ -53,6 +56,7 @@ void tokenizer_encoder_destroy(struct tokenizer_encoder *encoder)
         return;
     buffer_destroy(&encoder->nodes);
     buffer_destroy(&encoder->heap);
+    linear_destroy(&encoder->linear);
 }
 
 /* ---- short pre-tokens: a scan ------------------------------------------- */
@@ -206,6 +210,23 @@ static status long_word_emit(struct tokens *out, struct tokenizer_encoder *encod
     return OK;
 }
 
+/* In linear time, where the vocabulary allows it; *done says so. */
+static status encode_linear(struct tokens *out, struct tokenizer_encoder *encoder, struct view text,
+                            bool *done, struct error *error)
+{
+    const uint32_t *ids;
+    size_t count;
+    TRY(linear_encode(&ids, &count, &encoder->linear, encoder->tokenizer, text, error));
+    *done = ids != NULL;
+    if (!ids)
+        return OK;
+    TRY(flush(out, encoder, error));
+    status result = tokens_append(out, ids, count, error);
+    if (encoder->linear.taken.capacity > SCRATCH_KEPT_BYTES)
+        buffer_destroy(&encoder->linear.taken);
+    return result;
+}
+
 /* Every merge takes one pair out and puts at most two in, so that the heap never holds more than
  * twice as many pairs as there are bytes. */
 static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder, struct view text,
@@ -217,6 +238,11 @@ static status encode_long(struct tokens *out, struct tokenizer_encoder *encoder,
         encoder->ids[encoder->pending++] = whole;
         return OK;
     }
+    bool done = false;
+    if (text.len >= LINEAR_BYTES_MIN)
+        TRY(encode_linear(out, encoder, text, &done, error));
+    if (done)
+        return OK;
     buffer_clear(&encoder->nodes);
     buffer_clear(&encoder->heap);
     TRY(buffer_reserve(&encoder->nodes, text.len * sizeof(struct node), error));

@@ -1,8 +1,17 @@
-/* Byte-level BPE: training, encoding, decoding, and Hugging Face's tokenizer.json in and out.
+/* Byte-level BPE: training, encoding, decoding, and Hugging Face's tokenizer.json in and out;
+ * tables of ranks (r50k, cl100k, o200k as js-tiktoken packs them) in.
  *
- * Any bytes encode and decode back to themselves.  Text is cut into pre-tokens by the `qwen2`
- * pattern (split.c), each of which is merged exactly as its merge ranks say.  Not for normalising
- * text (text/unicode.h, before training), not for chat templates (infer/).
+ * Any bytes encode and decode back to themselves.  Text is cut into pre-tokens by a pattern
+ * (split.c), each of which is merged exactly as its merge ranks say.  Not for normalising text
+ * (text/unicode.h, before training), not for chat templates (infer/).
+ *
+ * For other C programs: this header with base/ and text/ is all it needs; link tokenizer.a, text.a
+ * and base.a.  tests/tokenizer/example_test.c is a whole program that learns, saves, loads, encodes
+ * and decodes.  Texts are views, a pointer and a length in bytes, UTF-8 or not; ids are uint32_t
+ * below tokenizer_vocabulary.  What can fail gives a status: OK, or the code of the sentence in
+ * `error` (ERR_FORMAT: a file is not as it must be; ERR_LIMIT: more than a stated maximum;
+ * ERR_USAGE: a setting that can't be; ERR_IO, ERR_MEMORY, ERR_INTERRUPTED); then `out` is untouched
+ * unless said otherwise.
  *
  * A struct tokenizer lives in the arena it was made in and is immutable: any number of threads may
  * use it. An encoder has a cache and scratch memory: one a thread. */
@@ -36,13 +45,15 @@ enum token_special {
 
 struct tokenizer;
 
-/* Reads a tokenizer.json.  ERR_FORMAT names the field that is missing, wrong or not supported. */
+/* Reads a tokenizer.json or a table of ranks.  ERR_FORMAT names the field that is missing, wrong
+ * or not supported. */
 MUST_USE status tokenizer_load(struct tokenizer **out, const char *path, struct arena *arena,
                                struct error *error);
 /* The same from memory; `name` is what errors call it. */
 MUST_USE status tokenizer_parse(struct tokenizer **out, struct view json, const char *name,
                                 struct arena *arena, struct error *error);
-/* Writes a tokenizer.json, atomically; equal tokenizers give equal bytes. */
+/* Writes a tokenizer.json, atomically; equal tokenizers give equal bytes.  ERR_FORMAT for a table
+ * of ranks, which has no list of merges. */
 MUST_USE status tokenizer_save(const struct tokenizer *tokenizer, const char *path,
                                struct error *error);
 MUST_USE status tokenizer_write(struct buffer *out, const struct tokenizer *tokenizer,
@@ -90,7 +101,7 @@ void tokenizer_merge(uint32_t *left, uint32_t *right, const struct tokenizer *to
  * a special token's text as it is. */
 MUST_USE status tokenizer_printable(struct buffer *out, const struct tokenizer *tokenizer,
                                     uint32_t id, struct error *error);
-extern const char *const tokenizer_pattern; /* the regular expression, as written to files */
+extern const char *const tokenizer_pattern; /* of what is trained here, as written to files */
 
 /* A list of token ids that grows up to count_max.  Owned by its creator; one thread at a time. */
 struct tokens {
@@ -109,14 +120,16 @@ MUST_USE status tokens_append(struct tokens *tokens, const uint32_t *ids, size_t
 size_t tokenizer_pre_token(const struct tokenizer *tokenizer, struct view text);
 
 struct tokenizer_encoder;
-/* An encoder holds 8 MiB of cache in the arena, and scratch that destroy gives back. */
+/* An encoder holds 8 MiB of cache in the arena, and scratch that destroy gives back: of the longest
+ * word some 5 bytes for each byte, or 32 for vocabularies not trained here. */
 MUST_USE status tokenizer_encoder_create(struct tokenizer_encoder **out,
                                          const struct tokenizer *tokenizer, struct arena *arena,
                                          struct error *error);
 void tokenizer_encoder_destroy(struct tokenizer_encoder *encoder); /* NULL is allowed */
 
 /* Appends the ids of `text` to `out`.  Text of special tokens stands for itself unless
- * `allow_specials`.  O(n log n) in the length of the longest pre-token.  Fails on memory, on
+ * `allow_specials`.  Linear in the text for every vocabulary trained here; for others O(n log n) in
+ * the length n of the longest pre-token.  Fails on memory, on
  * TOKENIZER_TEXT_BYTES_MAX and past the maximum of `out`, which may then hold a part. */
 MUST_USE status tokenizer_encode(struct tokens *out, struct tokenizer_encoder *encoder,
                                  struct view text, bool allow_specials, struct error *error);

@@ -96,6 +96,21 @@ split_function split_next; /* as tokenizer_pattern */
  * pre-tokens, or text.len. */
 size_t split_cut(struct view text, size_t from);
 
+/* ---- bpe_linear.c: one long word in linear time ---------------------------- */
+struct linear { /* made when it is first needed, from one tokenizer; one thread */
+    enum { LINEAR_UNKNOWN, LINEAR_READY, LINEAR_NOT } state;
+    struct buffer order, edges, ends, shorter; /* of the vocabulary */
+    struct buffer dead, taken;                 /* of the word */
+    uint32_t edge_mask;
+};
+void linear_create(struct linear *out);
+void linear_destroy(struct linear *linear);
+/* The ids of a word, valid until the next call; *ids is NULL if the vocabulary is none for which
+ * this works. */
+MUST_USE status linear_encode(const uint32_t **ids, size_t *count, struct linear *linear,
+                              const struct tokenizer *tokenizer, struct view text,
+                              struct error *error);
+
 /* ---- alphabet.c: GPT-2's printable code point for every byte ------------ */
 uint32_t alphabet_code_point(uint8_t byte);
 /* The byte that a code point stands for, or -1. */

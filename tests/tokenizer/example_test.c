@@ -1,5 +1,5 @@
-/* How another C program uses tokenizer.h: learn a vocabulary, keep it in a file, read it back, encode
- * and decode.  Build it against build/lib/tokenizer.a, text.a and base.a:
+/* How another C program uses tokenizer.h: learn a vocabulary, keep it in a file, read it back,
+ * encode and decode.  Build it against build/lib/tokenizer.a, text.a and base.a:
  *     gcc -std=gnu11 -D_GNU_SOURCE -Isrc example.c build/lib/tokenizer.a build/lib/text.a \
  *         build/lib/base.a -lcjson -lutf8proc -lxxhash -lcrypto -lm -pthread
  * It is compiled and run by `make check`. */

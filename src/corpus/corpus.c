@@ -65,6 +65,7 @@ struct building {
     struct prepared *batch; /* strings and texts as offsets into `bytes` until it stands still */
     size_t count;
     struct buffer bytes;
+    char folder[PATH_BYTES]; /* of the spool */
     double done_bytes, marked_bytes, marked_s;
 };
 
@@ -245,45 +246,37 @@ static status key_of(struct sha256 *out, const struct building *building, struct
     return result;
 }
 
-static status building_folder(char out[PATH_BYTES], const char *path, struct error *error)
-{
-    size_t len = strlen(path);
-    while (len > 1 && path[len - 1] == '/')
-        len--;
-    if (snprintf(out, PATH_BYTES, "%.*s.building", (int)len, path) >= PATH_BYTES)
-        return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", path, PATH_BYTES);
-    return OK;
-}
-
 static status build_in_folder(struct building *building, struct corpus_counts *counts,
                               struct error *error)
 {
-    char folder[PATH_BYTES];
+    const char *folder = building->folder;
     struct sha256 key;
-    TRY(building_folder(folder, building->job->out, error));
     TRY(key_of(&key, building, error));
     TRY(spool_open(&building->spool, folder, &key, error));
     counts->resumed_files = (size_t)building->spool.state.files_done;
     status result = read_files(building, error);
     if (result == OK)
         result = compare_and_write(building, counts, error);
-    spool_close(&building->spool);
     /* What was read is worth keeping when the next try may succeed. */
-    if (result != ERR_INTERRUPTED && result != ERR_IO && result != ERR_MEMORY) {
-        struct error removing = {0};
-        status removed = path_remove_tree(folder, &removing);
-        if (result == OK && removed != OK)
-            return fail(error, removed, "%s", removing.text);
-    }
+    bool keep = result == ERR_INTERRUPTED || result == ERR_IO || result == ERR_MEMORY ||
+                result == ERR_CONFLICT;
+    struct error removing = {0};
+    status removed = keep ? OK : spool_remove(&building->spool, &removing);
+    if (result == OK && removed != OK)
+        result = fail(error, removed, "%s", removing.text);
+    spool_close(&building->spool);
     return result;
 }
 
 static status build(struct building *building, struct corpus_counts *counts, struct error *error)
 {
     const struct corpus_job *job = building->job;
+    const struct input_request request = {
+        job->inputs, job->input_count, {job->out, building->folder}};
+    TRY(place_check(job->out, error));
+    TRY(place_name(building->folder, job->out, ".building", error));
     TRY(preparer_create(&building->preparer, &job->settings, job->pool, building->arena, error));
-    status result =
-        input_files_find(&building->files, job->inputs, job->input_count, building->arena, error);
+    status result = input_files_find(&building->files, &request, building->arena, error);
     if (result == OK)
         result = build_in_folder(building, counts, error);
     preparer_destroy(building->preparer);

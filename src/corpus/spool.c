@@ -1,8 +1,11 @@
 /* What was read so far: texts, records, signals and refusals grow in files of a folder; a state
  * file says up to where they hold.  After a kill they are cut back to that and reading goes on. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "corpus/corpus_internal.h"
 
@@ -110,17 +113,65 @@ static status open_locked(struct spool *spool, struct error *error)
     return open_files(spool, error);
 }
 
-/* Readers of a process that was killed hold its lock for an instant longer. */
+/* A folder that someone else filled is not cut, nor removed with what stands there. */
+static bool is_own_name(const char *name)
+{
+    static const char *const names[] = {".lock",   "state",    "texts", "records",
+                                        "signals", "refusals", "corpus"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return strncmp(name, "state.tmp-", 10) == 0 || strncmp(name, ".part-", 6) == 0;
+}
+
+static status check_names(const char *folder, struct arena *arena, struct error *error)
+{
+    char **names;
+    size_t count;
+    TRY(folder_list(&names, &count, folder, arena, error));
+    for (size_t i = 0; i < count; i++)
+        if (!is_own_name(names[i]))
+            return fail(error, ERR_CONFLICT,
+                        "%s: is needed for what is being read, but holds other files, such as %s; "
+                        "remove it or name another folder of the corpus",
+                        folder, names[i]);
+    return OK;
+}
+
+static status check_folder(const char *folder, struct error *error)
+{
+    struct arena *arena;
+    if (!path_exists(folder))
+        return OK;
+    TRY(arena_create(&arena, 0, error));
+    status result = check_names(folder, arena, error);
+    arena_destroy(arena);
+    return result;
+}
+
+/* The process that held the lock before may have removed the folder with it. */
+static bool is_removed(int lock)
+{
+    struct stat info;
+    return fstat(lock, &info) != 0 || info.st_nlink == 0;
+}
+
+/* Makes the folder.  Readers of a process that was killed hold its lock for an instant longer. */
 static status lock_folder(int *lock, const char *folder, struct error *error)
 {
     for (int i = 0; i < LOCK_TRIES; i++) {
         struct error busy = {0};
+        TRY(folder_make(folder, error));
         status result = folder_lock(lock, folder, &busy);
-        if (result != ERR_CONFLICT)
-            return result == OK ? OK : fail(error, result, "%s", busy.text);
+        if (result == OK && !is_removed(*lock))
+            return OK;
+        if (result == OK)
+            folder_unlock(*lock);
+        else if (result != ERR_CONFLICT && folder_exists(folder))
+            return fail(error, result, "%s", busy.text);
         nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_NS}, NULL);
     }
-    return folder_lock(lock, folder, error);
+    return fail(error, ERR_CONFLICT, "%s: another process is building there", folder);
 }
 
 status spool_open(struct spool *out, const char *folder, const struct sha256 *key,
@@ -130,7 +181,7 @@ status spool_open(struct spool *out, const char *folder, const struct sha256 *ke
     *out = (struct spool){.key = *key, .lock = -1};
     if (snprintf(out->folder, sizeof out->folder, "%s", folder) >= PATH_BYTES)
         return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", folder, PATH_BYTES);
-    TRY(folder_make(folder, error));
+    TRY(check_folder(folder, error));
     TRY(lock_folder(&out->lock, folder, error));
     for (int i = 0; i < 4; i++)
         buffer_create(&out->pending[i], PENDING_BYTES);
@@ -138,6 +189,36 @@ status spool_open(struct spool *out, const char *folder, const struct sha256 *ke
     status result = open_locked(out, error);
     if (result != OK)
         spool_close(out);
+    return result;
+}
+
+static status remove_own(const struct spool *spool, struct arena *arena, struct error *error)
+{
+    char path[PATH_BYTES], **names;
+    size_t count;
+    TRY(folder_list(&names, &count, spool->folder, arena, error));
+    for (size_t i = 0; i < count; i++) {
+        if (!is_own_name(names[i]) || strcmp(names[i], ".lock") == 0)
+            continue;
+        TRY(path_join(path, sizeof path, spool->folder, names[i], error));
+        TRY(path_remove_tree(path, error));
+    }
+    /* The lock goes last: who takes it until then finds that it was removed, and begins anew. */
+    TRY(path_join(path, sizeof path, spool->folder, ".lock", error));
+    TRY(path_remove_tree(path, error));
+    if (rmdir(spool->folder) != 0 && errno != ENOENT && errno != ENOTEMPTY)
+        return fail_errno(error, "%s: can't be removed", spool->folder);
+    return OK;
+}
+
+status spool_remove(struct spool *spool, struct error *error)
+{
+    ASSERT(spool && spool->lock >= 0 && error);
+    struct arena *arena;
+    close_files(spool);
+    TRY(arena_create(&arena, 0, error));
+    status result = remove_own(spool, arena, error);
+    arena_destroy(arena);
     return result;
 }
 

@@ -346,6 +346,91 @@ static void wrong_settings_are_refused(void **state)
     place_destroy(&place);
 }
 
+static void expect_refused(struct place *place, const char *const *inputs, const char *out,
+                           status wanted, const char *part)
+{
+    struct corpus_counts counts;
+    struct corpus_job job = {.settings = corpus_settings_default(),
+                             .inputs = inputs,
+                             .input_count = 1,
+                             .out = out,
+                             .pool = place->pool};
+    assert_int_equal(corpus_build(&counts, &job, &place->error), wanted);
+    if (!strstr(place->error.text, part))
+        fail_msg("no '%s' in: %s", part, place->error.text);
+    place->error = (struct error){0};
+}
+
+/* What stands in the way is told before anything is read, and stays. */
+static void only_a_corpus_is_replaced(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_counts counts;
+    char path[160];
+    place_create(&place, 1);
+    const char *inputs[] = {place.one};
+    expect_refused(&place, inputs, place.two, ERR_CONFLICT, "holds other files than a corpus");
+    expect_refused(&place, inputs, place.list, ERR_CONFLICT, "is there and is no folder");
+    expect_refused(&place, inputs, ".", ERR_USAGE, "name a folder in it");
+    expect_refused(&place, inputs, "", ERR_USAGE, "name a folder in it");
+    assert_ok(build(&counts, &place, false), place.error);
+    const char *itself[] = {place.out};
+    expect_refused(&place, itself, place.out, ERR_USAGE, "is an input and the folder");
+    snprintf(path, sizeof path, "%s/link", place.folder);
+    assert_int_equal(symlink(place.out, path), 0);
+    expect_refused(&place, inputs, path, ERR_CONFLICT, "a link");
+    put(&place, place.out, "card.md", "written by hand");
+    assert_int_equal(build(&counts, &place, false), ERR_CONFLICT);
+    assert_non_null(strstr(place.error.text, "card.md"));
+    place.error = (struct error){0};
+    snprintf(path, sizeof path, "%s/card.md", place.out);
+    assert_true(file_exists(path));
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s.building", place.out);
+    assert_false(folder_exists(path));
+    assert_ok(folder_make(path, &place.error), place.error);
+    put(&place, path, "notes", "of someone else");
+    assert_int_equal(build(&counts, &place, false), ERR_CONFLICT);
+    assert_non_null(strstr(place.error.text, "notes"));
+    place.error = (struct error){0};
+    snprintf(path, sizeof path, "%s.building/notes", place.out);
+    assert_true(file_exists(path));
+    assert_int_equal(unlink(path), 0);
+    assert_ok(build(&counts, &place, false), place.error);
+    snprintf(path, sizeof path, "%s.building", place.out);
+    assert_false(folder_exists(path));
+    place_destroy(&place);
+}
+
+/* A corpus that is made inside of its input is none of it, finished or not. */
+static void what_is_made_is_no_input(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_counts counts;
+    place_create(&place, 2);
+    assert_ok(build(&counts, &place, false), place.error);
+    struct result outside = result_of(&place);
+    assert_ok(path_remove_tree(place.out, &place.error), place.error);
+    snprintf(place.out, sizeof place.out, "%s/one/corpus", place.folder);
+    assert_ok(build(&counts, &place, false), place.error);
+    struct result inside = result_of(&place);
+    expect_same(&outside, &inside);
+    assert_ok(build(&counts, &place, false), place.error);
+    struct result again = result_of(&place);
+    expect_same(&outside, &again);
+    file_fail_after(30, ENOSPC);
+    assert_int_equal(build(&counts, &place, false), ERR_IO);
+    file_fail_after(0, 0);
+    place.error = (struct error){0};
+    assert_ok(build(&counts, &place, false), place.error);
+    assert_true(counts.resumed_files > 0);
+    again = result_of(&place);
+    expect_same(&outside, &again);
+    place_destroy(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +440,8 @@ int main(void)
         cmocka_unit_test(a_kill_at_any_time_is_mended),
         cmocka_unit_test(other_files_or_settings_begin_anew),
         cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(only_a_corpus_is_replaced),
+        cmocka_unit_test(what_is_made_is_no_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "corpus/corpus_internal.h"
+#include "corpus/evaluation_items.h"
 #include "corpus/repeated_lines.h"
 #include "proof/merkle.h"
 #include "text/personal.h"
@@ -197,13 +198,17 @@ static status no_documents(const struct building *building, const struct corpus_
                            struct error *error)
 {
     size_t left = 0;
-    for (int i = CORPUS_OPT_OUT; i < CORPUS_LEFT_REASONS; i++)
+    int most = CORPUS_OPT_OUT;
+    for (int i = CORPUS_OPT_OUT; i < CORPUS_LEFT_REASONS; i++) {
         left += counts->left[i];
+        most = counts->left[i] > counts->left[most] ? i : most;
+    }
     const char *first = found_nothing(&building->spool, building->arena, error);
     if (left)
-        return fail(error, ERR_FORMAT, "%s: all %zu documents are left out, most by %s",
-                    building->job->inputs[0], left + counts->left[CORPUS_SHORT],
-                    counts->left[CORPUS_FILTERED] ? "the profile" : "comparing");
+        return fail(error, ERR_FORMAT, "%s: all %zu documents are left out, %zu of them as %s%s",
+                    building->job->inputs[0], left + counts->left[CORPUS_SHORT], counts->left[most],
+                    corpus_left_name((enum corpus_left)most),
+                    most == CORPUS_FILTERED ? " (--profile none keeps them)" : "");
     return fail(error, ERR_FORMAT,
                 "%s: holds no readable text of at least %lld bytes (%llu refused%s)",
                 building->job->inputs[0], (long long)building->job->settings.minimum_bytes,
@@ -268,6 +273,17 @@ static status build_in_folder(struct building *building, struct corpus_counts *c
     return result;
 }
 
+/* Hours of reading should not come before it is found that these can't be read. */
+static status check_evaluations(const struct corpus_settings *settings, struct error *error)
+{
+    struct evaluation_items *items;
+    if (!settings->evaluations)
+        return OK;
+    TRY(evaluation_items_read(&items, settings->evaluations, error));
+    evaluation_items_destroy(items);
+    return OK;
+}
+
 static status build(struct building *building, struct corpus_counts *counts, struct error *error)
 {
     const struct corpus_job *job = building->job;
@@ -275,6 +291,7 @@ static status build(struct building *building, struct corpus_counts *counts, str
         job->inputs, job->input_count, {job->out, building->folder}};
     TRY(place_check(job->out, error));
     TRY(place_name(building->folder, job->out, ".building", error));
+    TRY(check_evaluations(&job->settings, error));
     TRY(preparer_create(&building->preparer, &job->settings, job->pool, building->arena, error));
     status result = input_files_find(&building->files, &request, building->arena, error);
     if (result == OK)

@@ -130,7 +130,7 @@ struct spool {
     struct sha256 key;
     struct spool_state state;
     struct file_scratch texts, records, signals, refusals;
-    struct buffer pending[4], record;
+    struct buffer pending[4], record, string;
 };
 
 /* Opens the folder, alone.  What is there is gone on with if it was made for the same key, else

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "corpus/corpus_internal.h"
+#include "text/utf8.h"
 
 #define SPOOL_MAGIC "rodnik spool 1\n"
 enum {
@@ -186,6 +187,7 @@ status spool_open(struct spool *out, const char *folder, const struct sha256 *ke
     for (int i = 0; i < 4; i++)
         buffer_create(&out->pending[i], PENDING_BYTES);
     buffer_create(&out->record, 1 << 20);
+    buffer_create(&out->string, 1 << 20);
     status result = open_locked(out, error);
     if (result != OK)
         spool_close(out);
@@ -229,6 +231,7 @@ void spool_close(struct spool *spool)
     for (int i = 0; i < 4; i++)
         buffer_destroy(&spool->pending[i]);
     buffer_destroy(&spool->record);
+    buffer_destroy(&spool->string);
     if (spool->lock >= 0)
         folder_unlock(spool->lock);
     spool->lock = -1;
@@ -266,32 +269,38 @@ static uint64_t end_of(struct spool *spool, enum pending which)
     return file_of(spool, which)->len + spool->pending[which].len;
 }
 
-/* Strings end where a NUL stands, and at most after `max` bytes, between characters. */
-static status add_string(struct buffer *record, struct view text, size_t max, struct error *error)
+/* Strings end where a NUL stands, and at most after `max` bytes, between characters; bytes that are
+ * no UTF-8, as names of files may have, become U+FFFD: what is told of them is JSON. */
+static status add_string(struct spool *spool, struct buffer *out, struct view text, size_t max,
+                         struct error *error)
 {
-    size_t len = text.len < max ? text.len : max;
-    const char *nul = len ? memchr(text.data, 0, len) : NULL;
+    const char *nul = text.len ? memchr(text.data, 0, text.len) : NULL;
     if (nul)
-        len = (size_t)(nul - text.data);
-    else if (len < text.len)
-        while (len && ((unsigned char)text.data[len] & 0xC0) == 0x80)
-            len--;
-    TRY(buffer_append(record, text.data, len, error));
-    return buffer_append(record, "", 1, error);
+        text.len = (size_t)(nul - text.data);
+    text.len = utf8_floor(text, max);
+    if (!utf8_valid(text)) {
+        buffer_clear(&spool->string);
+        TRY(utf8_lossy(&spool->string, text, error));
+        text = (struct view){spool->string.data, spool->string.len};
+        text.len = utf8_floor(text, max);
+    }
+    TRY(buffer_append(out, text.data, text.len, error));
+    return buffer_append(out, "", 1, error);
 }
 
-static status fill_record(struct buffer *record, const struct prepared *document,
+static status fill_record(struct spool *spool, const struct prepared *document,
                           const struct spool_facts *facts, struct error *error)
 {
     const struct found *found = &document->found;
+    struct buffer *record = &spool->record;
     buffer_clear(record);
-    TRY(add_string(record, found->id, ID_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->id, ID_BYTES_MAX, error));
     TRY(buffer_append(record, &document->read, sizeof document->read, error));
-    TRY(add_string(record, found->source, NAME_BYTES_MAX, error));
-    TRY(add_string(record, found->license, NAME_BYTES_MAX, error));
-    TRY(add_string(record, found->kind, NAME_BYTES_MAX, error));
-    TRY(add_string(record, found->url, URL_BYTES_MAX, error));
-    TRY(add_string(record, found->title, NAME_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->source, NAME_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->license, NAME_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->kind, NAME_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->url, URL_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->title, NAME_BYTES_MAX, error));
     return buffer_append(record, facts, sizeof *facts, error);
 }
 
@@ -317,7 +326,7 @@ status spool_add(struct spool *spool, const struct prepared *document, struct er
         TRY(add_signals(spool, &facts, &document->signals, error));
     if (document->left == CORPUS_KEPT)
         TRY(add(spool, TEXTS, document->found.text, error));
-    TRY(fill_record(&spool->record, document, &facts, error));
+    TRY(fill_record(spool, document, &facts, error));
     uint32_t len = (uint32_t)spool->record.len;
     TRY(add(spool, RECORDS, (struct view){(const char *)&len, sizeof len}, error));
     TRY(add(spool, RECORDS, (struct view){spool->record.data, len}, error));
@@ -330,8 +339,10 @@ status spool_refuse(struct spool *spool, const char *what, const char *reason, s
     ASSERT(spool && what && reason && error);
     if (spool->state.refused++ >= REFUSALS_LISTED_MAX)
         return OK;
-    TRY(add(spool, REFUSALS, (struct view){what, strlen(what) + 1}, error));
-    return add(spool, REFUSALS, (struct view){reason, strlen(reason) + 1}, error);
+    buffer_clear(&spool->record);
+    TRY(add_string(spool, &spool->record, view_of(what), ID_BYTES_MAX, error));
+    TRY(add_string(spool, &spool->record, view_of(reason), ERROR_TEXT_BYTES, error));
+    return add(spool, REFUSALS, (struct view){spool->record.data, spool->record.len}, error);
 }
 
 status spool_mark(struct spool *spool, struct error *error)

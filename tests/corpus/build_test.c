@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/random.h"
 #include "corpus/corpus.h"
+#include "text/utf8.h"
 
 struct place {
     char folder[64], one[96], two[96], out[96], list[96], items[96];
@@ -337,7 +338,13 @@ static void wrong_settings_are_refused(void **state)
     place.error = (struct error){0};
     assert_int_equal(corpus_build(&counts, &job, &place.error), ERR_USAGE);
     job.settings = corpus_settings_default();
-    job.settings.evaluations = place.two; /* pages.jsonl only, whose items are none */
+    job.settings.evaluations = "nowhere";
+    place.error = (struct error){0};
+    assert_int_equal(corpus_build(&counts, &job, &place.error), ERR_IO);
+    char building[160];
+    snprintf(building, sizeof building, "%s.building", place.out);
+    assert_false(folder_exists(building)); /* nothing was read yet */
+    job.settings.evaluations = place.two;  /* pages.jsonl only, whose items are none */
     job.settings.profile = "nowhere.ini";
     place.error = (struct error){0};
     assert_int_equal(corpus_build(&counts, &job, &place.error), ERR_USAGE);
@@ -431,6 +438,45 @@ static void what_is_made_is_no_input(void **state)
     place_destroy(&place);
 }
 
+/* Names of files may be any bytes, ids of any length; what is told of them is JSON all the same. */
+static void any_name_becomes_json(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_counts counts;
+    struct arena *arena;
+    struct corpus *corpus;
+    struct view bytes;
+    char path[160], text[1600], *line = malloc(20000);
+    assert_non_null(line);
+    place_create(&place, 1);
+    make_text(text, 1500, 500);
+    put(&place, place.one, "a\xff\xfe-\xd1.txt", text);
+    put(&place, place.one, "b\xff.xyz", "\1\2\3");
+    make_text(text, 1500, 501);
+    memset(line, 0, 20000);
+    strcpy(line, "{\"id\":\"x");
+    for (int i = 0; i < 3000; i++)
+        memcpy(line + 8 + 2 * i, "я", 2);
+    sprintf(line + strlen(line), "\",\"source\":\"\xff\",\"text\":\"%s\"}\n", text);
+    put(&place, place.one, "long.jsonl", line);
+    assert_ok(build(&counts, &place, false), place.error);
+    assert_ok(arena_create(&arena, 0, &place.error), place.error);
+    for (int i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "%s/%s", place.out, files[i]);
+        assert_ok(file_read(&bytes, path, 1 << 20, arena, &place.error), place.error);
+        if (strstr(files[i], ".json") && !utf8_valid(bytes))
+            fail_msg("%s is no UTF-8", files[i]);
+    }
+    assert_ok(corpus_open(&corpus, place.out, arena, &place.error), place.error);
+    expect_line(&place, "documents.jsonl", "a\xEF\xBF\xBD\xEF\xBF\xBD-\xEF\xBF\xBD.txt",
+                "\"length\"");
+    corpus_close(corpus);
+    arena_destroy(arena);
+    free(line);
+    place_destroy(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +488,7 @@ int main(void)
         cmocka_unit_test(wrong_settings_are_refused),
         cmocka_unit_test(only_a_corpus_is_replaced),
         cmocka_unit_test(what_is_made_is_no_input),
+        cmocka_unit_test(any_name_becomes_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,5 +90,7 @@ status clean_text(struct view *out, const char **refused, struct buffer buffers[
         text = (struct view){buffers[1].data, buffers[1].len};
     }
     *out = view_trim(text);
+    if (out->len > TEXT_BYTES_MAX) /* some characters become three times as long in NFC */
+        *refused = "is larger than allowed";
     return OK;
 }

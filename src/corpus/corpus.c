@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "corpus/corpus_internal.h"
+#include "corpus/evaluation_items.h"
 #include "corpus/repeated_lines.h"
 #include "proof/merkle.h"
 #include "text/personal.h"
@@ -65,6 +66,7 @@ struct building {
     struct prepared *batch; /* strings and texts as offsets into `bytes` until it stands still */
     size_t count;
     struct buffer bytes;
+    char folder[PATH_BYTES]; /* of the spool */
     double done_bytes, marked_bytes, marked_s;
 };
 
@@ -196,13 +198,17 @@ static status no_documents(const struct building *building, const struct corpus_
                            struct error *error)
 {
     size_t left = 0;
-    for (int i = CORPUS_OPT_OUT; i < CORPUS_LEFT_REASONS; i++)
+    int most = CORPUS_OPT_OUT;
+    for (int i = CORPUS_OPT_OUT; i < CORPUS_LEFT_REASONS; i++) {
         left += counts->left[i];
+        most = counts->left[i] > counts->left[most] ? i : most;
+    }
     const char *first = found_nothing(&building->spool, building->arena, error);
     if (left)
-        return fail(error, ERR_FORMAT, "%s: all %zu documents are left out, most by %s",
-                    building->job->inputs[0], left + counts->left[CORPUS_SHORT],
-                    counts->left[CORPUS_FILTERED] ? "the profile" : "comparing");
+        return fail(error, ERR_FORMAT, "%s: all %zu documents are left out, %zu of them as %s%s",
+                    building->job->inputs[0], left + counts->left[CORPUS_SHORT], counts->left[most],
+                    corpus_left_name((enum corpus_left)most),
+                    most == CORPUS_FILTERED ? " (--profile none keeps them)" : "");
     return fail(error, ERR_FORMAT,
                 "%s: holds no readable text of at least %lld bytes (%llu refused%s)",
                 building->job->inputs[0], (long long)building->job->settings.minimum_bytes,
@@ -245,45 +251,49 @@ static status key_of(struct sha256 *out, const struct building *building, struct
     return result;
 }
 
-static status building_folder(char out[PATH_BYTES], const char *path, struct error *error)
-{
-    size_t len = strlen(path);
-    while (len > 1 && path[len - 1] == '/')
-        len--;
-    if (snprintf(out, PATH_BYTES, "%.*s.building", (int)len, path) >= PATH_BYTES)
-        return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", path, PATH_BYTES);
-    return OK;
-}
-
 static status build_in_folder(struct building *building, struct corpus_counts *counts,
                               struct error *error)
 {
-    char folder[PATH_BYTES];
+    const char *folder = building->folder;
     struct sha256 key;
-    TRY(building_folder(folder, building->job->out, error));
     TRY(key_of(&key, building, error));
     TRY(spool_open(&building->spool, folder, &key, error));
     counts->resumed_files = (size_t)building->spool.state.files_done;
     status result = read_files(building, error);
     if (result == OK)
         result = compare_and_write(building, counts, error);
-    spool_close(&building->spool);
     /* What was read is worth keeping when the next try may succeed. */
-    if (result != ERR_INTERRUPTED && result != ERR_IO && result != ERR_MEMORY) {
-        struct error removing = {0};
-        status removed = path_remove_tree(folder, &removing);
-        if (result == OK && removed != OK)
-            return fail(error, removed, "%s", removing.text);
-    }
+    bool keep = result == ERR_INTERRUPTED || result == ERR_IO || result == ERR_MEMORY ||
+                result == ERR_CONFLICT;
+    struct error removing = {0};
+    status removed = keep ? OK : spool_remove(&building->spool, &removing);
+    if (result == OK && removed != OK)
+        result = fail(error, removed, "%s", removing.text);
+    spool_close(&building->spool);
     return result;
+}
+
+/* Hours of reading should not come before it is found that these can't be read. */
+static status check_evaluations(const struct corpus_settings *settings, struct error *error)
+{
+    struct evaluation_items *items;
+    if (!settings->evaluations)
+        return OK;
+    TRY(evaluation_items_read(&items, settings->evaluations, error));
+    evaluation_items_destroy(items);
+    return OK;
 }
 
 static status build(struct building *building, struct corpus_counts *counts, struct error *error)
 {
     const struct corpus_job *job = building->job;
+    const struct input_request request = {
+        job->inputs, job->input_count, {job->out, building->folder}};
+    TRY(place_check(job->out, error));
+    TRY(place_name(building->folder, job->out, ".building", error));
+    TRY(check_evaluations(&job->settings, error));
     TRY(preparer_create(&building->preparer, &job->settings, job->pool, building->arena, error));
-    status result =
-        input_files_find(&building->files, job->inputs, job->input_count, building->arena, error);
+    status result = input_files_find(&building->files, &request, building->arena, error);
     if (result == OK)
         result = build_in_folder(building, counts, error);
     preparer_destroy(building->preparer);

@@ -6,9 +6,12 @@
  *   spool.c    what was read so far, on disk, to go on from    struct spool
  *   compare.c  all documents, in the order of their ids        struct comparison
  *   store_write.c  what stays becomes the folder               store_write
+ *   place.c    the folder takes its place                      place_check, place_put
  */
 #ifndef RODNIK_CORPUS_CORPUS_INTERNAL_H
 #define RODNIK_CORPUS_CORPUS_INTERNAL_H
+
+#include <sys/types.h>
 
 #include "base/record_sort.h"
 #include "corpus/corpus.h"
@@ -25,8 +28,21 @@ struct input_file {
     const char *reason; /* why it can't be read at all; NULL: it can */
 };
 
+struct input_request {
+    const char *const *inputs;
+    size_t count;
+    const char *left_alone[2]; /* the folder to be made and its OUT.building */
+};
+
+struct input_folder {
+    dev_t device;
+    ino_t node;
+};
+
 struct input_files {
     struct arena *arena;
+    struct input_folder left_alone[2];
+    size_t left_alone_count;
     struct input_file *list;
     size_t count, capacity;
     uint64_t bytes;
@@ -34,8 +50,9 @@ struct input_files {
 };
 
 /* Finds all files of files and folders; the order does not depend on that of the inputs.  A missing
- * input is ERR_USAGE; files that can't be opened are listed with the reason. */
-MUST_USE status input_files_find(struct input_files *out, const char *const *inputs, size_t count,
+ * input, or one of the folders to be left alone, is ERR_USAGE; below other inputs those are passed
+ * over.  Files that can't be opened are listed with the reason. */
+MUST_USE status input_files_find(struct input_files *out, const struct input_request *request,
                                  struct arena *arena, struct error *error);
 
 /* ---- reading ---- */
@@ -113,7 +130,7 @@ struct spool {
     struct sha256 key;
     struct spool_state state;
     struct file_scratch texts, records, signals, refusals;
-    struct buffer pending[4], record;
+    struct buffer pending[4], record, string;
 };
 
 /* Opens the folder, alone.  What is there is gone on with if it was made for the same key, else
@@ -136,6 +153,8 @@ MUST_USE status spool_parse(struct spool_record *out, const struct spool *spool,
                             struct error *error);
 MUST_USE status spool_signals(struct signals *out, const struct spool *spool,
                               const struct spool_record *record, struct error *error);
+/* Removes all of it; to be closed then. */
+MUST_USE status spool_remove(struct spool *spool, struct error *error);
 void spool_close(struct spool *spool);
 
 /* ---- all documents ---- */
@@ -167,6 +186,14 @@ MUST_USE status comparison_write_evidence(struct comparison *comparison, const c
                                           struct error *error);
 
 /* ---- the folder ---- */
+
+/* The path without slashes at its end, and a suffix. */
+MUST_USE status place_name(char path[PATH_BYTES], const char *out, const char *suffix,
+                           struct error *error);
+/* ERR_CONFLICT when something stands there that is neither an empty folder nor a corpus alone. */
+MUST_USE status place_check(const char *out, struct error *error);
+/* The folder `part` takes the place of what is at `out`, which is removed. */
+MUST_USE status place_put(const char *part, const char *out, struct error *error);
 
 #define TEXTS_MAGIC "rodnik texts 1\n"
 enum { TEXTS_HEADER_BYTES = 24 };

@@ -42,6 +42,31 @@ static status add_regular(struct input_files *files, const char *path, const cha
     return add_file(files, &file, error);
 }
 
+/* ---- what is to be made is no input ---- */
+
+static bool is_left_alone(const struct input_files *files, const char *path)
+{
+    struct stat found;
+    if (!files->left_alone_count || stat(path, &found) != 0 || !S_ISDIR(found.st_mode))
+        return false;
+    for (size_t i = 0; i < files->left_alone_count; i++)
+        if (found.st_dev == files->left_alone[i].device &&
+            found.st_ino == files->left_alone[i].node)
+            return true;
+    return false;
+}
+
+static void leave_alone(struct input_files *files, const struct input_request *request)
+{
+    struct stat found;
+    for (size_t i = 0; i < 2; i++)
+        if (request->left_alone[i] && stat(request->left_alone[i], &found) == 0)
+            files->left_alone[files->left_alone_count++] =
+                (struct input_folder){found.st_dev, found.st_ino};
+}
+
+/* ---- walking ---- */
+
 static status walk_entry(struct input_files *files, const char *path, const char *id, size_t depth,
                          struct error *error);
 
@@ -67,6 +92,8 @@ static status walk_folder(struct input_files *files, const char *path, const cha
         const char *below_id = *id ? arena_format(arena, error, "%s/%s", id, names[i]) : names[i];
         if (!below_id)
             return error->code;
+        if (is_left_alone(files, below))
+            continue;
         if (folder_is_link(below)) /* it may lead back here */
             TRY(add_refused(files, below, "is a link to a folder; name the folder itself", error));
         else
@@ -89,17 +116,21 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static status walk_inputs(struct input_files *files, const char *const *inputs, size_t count,
+static status walk_inputs(struct input_files *files, const struct input_request *request,
                           struct error *error)
 {
     const char **sorted;
-    TRY_ALLOC(sorted, files->arena, count + 1, error);
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = inputs[i];
-    qsort(sorted, count, sizeof *sorted, compare_paths);
-    for (size_t i = 0; i < count; i++) {
+    TRY_ALLOC(sorted, files->arena, request->count + 1, error);
+    for (size_t i = 0; i < request->count; i++)
+        sorted[i] = request->inputs[i];
+    qsort(sorted, request->count, sizeof *sorted, compare_paths);
+    for (size_t i = 0; i < request->count; i++) {
         if (!path_exists(sorted[i]))
             return fail(error, ERR_USAGE, "%s: there is no such file or folder", sorted[i]);
+        if (is_left_alone(files, sorted[i]))
+            return fail(error, ERR_USAGE,
+                        "%s: is an input and the folder to be written; name another one to write",
+                        sorted[i]);
         const char *slash = strrchr(sorted[i], '/');
         const char *id = folder_exists(sorted[i]) ? "" : slash ? slash + 1 : sorted[i];
         TRY(walk_entry(files, sorted[i], id, 0, error));
@@ -126,11 +157,12 @@ static status identify(struct input_files *files, struct error *error)
     return OK;
 }
 
-status input_files_find(struct input_files *out, const char *const *inputs, size_t count,
+status input_files_find(struct input_files *out, const struct input_request *request,
                         struct arena *arena, struct error *error)
 {
-    ASSERT(out && inputs && arena && error);
+    ASSERT(out && request && request->inputs && arena && error);
     *out = (struct input_files){.arena = arena};
-    TRY(walk_inputs(out, inputs, count, error));
+    leave_alone(out, request);
+    TRY(walk_inputs(out, request, error));
     return identify(out, error);
 }

@@ -1,10 +1,14 @@
 /* What was read so far: texts, records, signals and refusals grow in files of a folder; a state
  * file says up to where they hold.  After a kill they are cut back to that and reading goes on. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "corpus/corpus_internal.h"
+#include "text/utf8.h"
 
 #define SPOOL_MAGIC "rodnik spool 1\n"
 enum {
@@ -111,17 +115,65 @@ static status open_locked(struct spool *spool, struct error *error)
     return open_files(spool, error);
 }
 
-/* Readers of a process that was killed hold its lock for an instant longer. */
+/* A folder that someone else filled is not cut, nor removed with what stands there. */
+static bool is_own_name(const char *name)
+{
+    static const char *const names[] = {".lock",   "state",    "texts", "records",
+                                        "signals", "refusals", "corpus"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return strncmp(name, "state.tmp-", 10) == 0 || strncmp(name, ".part-", 6) == 0;
+}
+
+static status check_names(const char *folder, struct arena *arena, struct error *error)
+{
+    char **names;
+    size_t count;
+    TRY(folder_list(&names, &count, folder, arena, error));
+    for (size_t i = 0; i < count; i++)
+        if (!is_own_name(names[i]))
+            return fail(error, ERR_CONFLICT,
+                        "%s: is needed for what is being read, but holds other files, such as %s; "
+                        "remove it or name another folder of the corpus",
+                        folder, names[i]);
+    return OK;
+}
+
+static status check_folder(const char *folder, struct error *error)
+{
+    struct arena *arena;
+    if (!path_exists(folder))
+        return OK;
+    TRY(arena_create(&arena, 0, error));
+    status result = check_names(folder, arena, error);
+    arena_destroy(arena);
+    return result;
+}
+
+/* The process that held the lock before may have removed the folder with it. */
+static bool is_removed(int lock)
+{
+    struct stat info;
+    return fstat(lock, &info) != 0 || info.st_nlink == 0;
+}
+
+/* Makes the folder.  Readers of a process that was killed hold its lock for an instant longer. */
 static status lock_folder(int *lock, const char *folder, struct error *error)
 {
     for (int i = 0; i < LOCK_TRIES; i++) {
         struct error busy = {0};
+        TRY(folder_make(folder, error));
         status result = folder_lock(lock, folder, &busy);
-        if (result != ERR_CONFLICT)
-            return result == OK ? OK : fail(error, result, "%s", busy.text);
+        if (result == OK && !is_removed(*lock))
+            return OK;
+        if (result == OK)
+            folder_unlock(*lock);
+        else if (result != ERR_CONFLICT && folder_exists(folder))
+            return fail(error, result, "%s", busy.text);
         nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_NS}, NULL);
     }
-    return folder_lock(lock, folder, error);
+    return fail(error, ERR_CONFLICT, "%s: another process is building there", folder);
 }
 
 status spool_open(struct spool *out, const char *folder, const struct sha256 *key,
@@ -131,14 +183,45 @@ status spool_open(struct spool *out, const char *folder, const struct sha256 *ke
     *out = (struct spool){.key = *key, .lock = -1};
     if (snprintf(out->folder, sizeof out->folder, "%s", folder) >= PATH_BYTES)
         return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", folder, PATH_BYTES);
-    TRY(folder_make(folder, error));
+    TRY(check_folder(folder, error));
     TRY(lock_folder(&out->lock, folder, error));
     for (int i = 0; i < 4; i++)
         buffer_create(&out->pending[i], PENDING_BYTES);
     buffer_create(&out->record, 1 << 20);
+    buffer_create(&out->string, 1 << 20);
     status result = open_locked(out, error);
     if (result != OK)
         spool_close(out);
+    return result;
+}
+
+static status remove_own(const struct spool *spool, struct arena *arena, struct error *error)
+{
+    char path[PATH_BYTES], **names;
+    size_t count;
+    TRY(folder_list(&names, &count, spool->folder, arena, error));
+    for (size_t i = 0; i < count; i++) {
+        if (!is_own_name(names[i]) || strcmp(names[i], ".lock") == 0)
+            continue;
+        TRY(path_join(path, sizeof path, spool->folder, names[i], error));
+        TRY(path_remove_tree(path, error));
+    }
+    /* The lock goes last: who takes it until then finds that it was removed, and begins anew. */
+    TRY(path_join(path, sizeof path, spool->folder, ".lock", error));
+    TRY(path_remove_tree(path, error));
+    if (rmdir(spool->folder) != 0 && errno != ENOENT && errno != ENOTEMPTY)
+        return fail_errno(error, "%s: can't be removed", spool->folder);
+    return OK;
+}
+
+status spool_remove(struct spool *spool, struct error *error)
+{
+    ASSERT(spool && spool->lock >= 0 && error);
+    struct arena *arena;
+    close_files(spool);
+    TRY(arena_create(&arena, 0, error));
+    status result = remove_own(spool, arena, error);
+    arena_destroy(arena);
     return result;
 }
 
@@ -149,6 +232,7 @@ void spool_close(struct spool *spool)
     for (int i = 0; i < 4; i++)
         buffer_destroy(&spool->pending[i]);
     buffer_destroy(&spool->record);
+    buffer_destroy(&spool->string);
     if (spool->lock >= 0)
         folder_unlock(spool->lock);
     spool->lock = -1;
@@ -186,32 +270,38 @@ static uint64_t end_of(struct spool *spool, enum pending which)
     return file_of(spool, which)->len + spool->pending[which].len;
 }
 
-/* Strings end where a NUL stands, and at most after `max` bytes, between characters. */
-static status add_string(struct buffer *record, struct view text, size_t max, struct error *error)
+/* Strings end where a NUL stands, and at most after `max` bytes, between characters; bytes that are
+ * no UTF-8, as names of files may have, become U+FFFD: what is told of them is JSON. */
+static status add_string(struct spool *spool, struct buffer *out, struct view text, size_t max,
+                         struct error *error)
 {
-    size_t len = text.len < max ? text.len : max;
-    const char *nul = len ? memchr(text.data, 0, len) : NULL;
+    const char *nul = text.len ? memchr(text.data, 0, text.len) : NULL;
     if (nul)
-        len = (size_t)(nul - text.data);
-    else if (len < text.len)
-        while (len && ((unsigned char)text.data[len] & 0xC0) == 0x80)
-            len--;
-    TRY(buffer_append(record, text.data, len, error));
-    return buffer_append(record, "", 1, error);
+        text.len = (size_t)(nul - text.data);
+    text.len = utf8_floor(text, max);
+    if (!utf8_valid(text)) {
+        buffer_clear(&spool->string);
+        TRY(utf8_lossy(&spool->string, text, error));
+        text = (struct view){spool->string.data, spool->string.len};
+        text.len = utf8_floor(text, max);
+    }
+    TRY(buffer_append(out, text.data, text.len, error));
+    return buffer_append(out, "", 1, error);
 }
 
-static status fill_record(struct buffer *record, const struct prepared *document,
+static status fill_record(struct spool *spool, const struct prepared *document,
                           const struct spool_facts *facts, struct error *error)
 {
     const struct found *found = &document->found;
+    struct buffer *record = &spool->record;
     buffer_clear(record);
-    TRY(add_string(record, found->id, ID_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->id, ID_BYTES_MAX, error));
     TRY(buffer_append(record, &document->read, sizeof document->read, error));
-    TRY(add_string(record, found->source, NAME_BYTES_MAX, error));
-    TRY(add_string(record, found->license, NAME_BYTES_MAX, error));
-    TRY(add_string(record, found->kind, NAME_BYTES_MAX, error));
-    TRY(add_string(record, found->url, URL_BYTES_MAX, error));
-    TRY(add_string(record, found->title, NAME_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->source, NAME_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->license, NAME_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->kind, NAME_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->url, URL_BYTES_MAX, error));
+    TRY(add_string(spool, record, found->title, NAME_BYTES_MAX, error));
     return buffer_append(record, facts, sizeof *facts, error);
 }
 
@@ -237,7 +327,7 @@ status spool_add(struct spool *spool, const struct prepared *document, struct er
         TRY(add_signals(spool, &facts, &document->signals, error));
     if (document->left == CORPUS_KEPT)
         TRY(add(spool, TEXTS, document->found.text, error));
-    TRY(fill_record(&spool->record, document, &facts, error));
+    TRY(fill_record(spool, document, &facts, error));
     uint32_t len = (uint32_t)spool->record.len;
     TRY(add(spool, RECORDS, (struct view){(const char *)&len, sizeof len}, error));
     TRY(add(spool, RECORDS, (struct view){spool->record.data, len}, error));
@@ -250,8 +340,10 @@ status spool_refuse(struct spool *spool, const char *what, const char *reason, s
     ASSERT(spool && what && reason && error);
     if (spool->state.refused++ >= REFUSALS_LISTED_MAX)
         return OK;
-    TRY(add(spool, REFUSALS, (struct view){what, strlen(what) + 1}, error));
-    return add(spool, REFUSALS, (struct view){reason, strlen(reason) + 1}, error);
+    buffer_clear(&spool->record);
+    TRY(add_string(spool, &spool->record, view_of(what), ID_BYTES_MAX, error));
+    TRY(add_string(spool, &spool->record, view_of(reason), ERROR_TEXT_BYTES, error));
+    return add(spool, REFUSALS, (struct view){spool->record.data, spool->record.len}, error);
 }
 
 status spool_mark(struct spool *spool, struct error *error)

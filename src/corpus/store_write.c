@@ -1,10 +1,7 @@
 /* What stays becomes the folder: all documents once more, in the order of their ids; texts lose the
  * lines that stand in many documents and personal data, and are written one after the other. */
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "corpus/census.h"
 #include "corpus/profile.h"
@@ -522,24 +519,6 @@ static void destroy(struct writing *writing)
     arena_destroy(writing->arena);
 }
 
-/* An older corpus changes places with the new one in one step; anything else that stands there is
- * not touched. */
-static status put_in_place(const char *part, const char *out, struct error *error)
-{
-    struct store_paths paths;
-    TRY(store_paths_of(&paths, out, error));
-    if (!folder_exists(out))
-        return path_rename(part, out, error);
-    if (!file_exists(paths.manifest) && rmdir(out) != 0)
-        return fail(error, ERR_CONFLICT, "%s: holds other files than a corpus; name a new folder",
-                    out);
-    if (!folder_exists(out))
-        return path_rename(part, out, error);
-    if (renameat2(AT_FDCWD, part, AT_FDCWD, out, RENAME_EXCHANGE) != 0)
-        return fail_errno(error, "%s: can't be replaced", out);
-    return path_remove_tree(part, error);
-}
-
 status store_write(const struct store_job *job, struct error *error)
 {
     ASSERT(job && error);
@@ -553,6 +532,6 @@ status store_write(const struct store_job *job, struct error *error)
         result = write_folder(&writing, part, error);
     destroy(&writing);
     if (result == OK && job->counts->documents)
-        result = put_in_place(part, job->job->out, error);
+        result = place_put(part, job->job->out, error);
     return result;
 }

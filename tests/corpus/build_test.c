@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/random.h"
 #include "corpus/corpus.h"
+#include "text/utf8.h"
 
 struct place {
     char folder[64], one[96], two[96], out[96], list[96], items[96];
@@ -337,12 +338,142 @@ static void wrong_settings_are_refused(void **state)
     place.error = (struct error){0};
     assert_int_equal(corpus_build(&counts, &job, &place.error), ERR_USAGE);
     job.settings = corpus_settings_default();
-    job.settings.evaluations = place.two; /* pages.jsonl only, whose items are none */
+    job.settings.evaluations = "nowhere";
+    place.error = (struct error){0};
+    assert_int_equal(corpus_build(&counts, &job, &place.error), ERR_IO);
+    char building[160];
+    snprintf(building, sizeof building, "%s.building", place.out);
+    assert_false(folder_exists(building)); /* nothing was read yet */
+    job.settings.evaluations = place.two;  /* pages.jsonl only, whose items are none */
     job.settings.profile = "nowhere.ini";
     place.error = (struct error){0};
     assert_int_equal(corpus_build(&counts, &job, &place.error), ERR_USAGE);
     assert_false(folder_exists(place.out));
     place.error = (struct error){0};
+    place_destroy(&place);
+}
+
+static void expect_refused(struct place *place, const char *const *inputs, const char *out,
+                           status wanted, const char *part)
+{
+    struct corpus_counts counts;
+    struct corpus_job job = {.settings = corpus_settings_default(),
+                             .inputs = inputs,
+                             .input_count = 1,
+                             .out = out,
+                             .pool = place->pool};
+    assert_int_equal(corpus_build(&counts, &job, &place->error), wanted);
+    if (!strstr(place->error.text, part))
+        fail_msg("no '%s' in: %s", part, place->error.text);
+    place->error = (struct error){0};
+}
+
+/* What stands in the way is told before anything is read, and stays. */
+static void only_a_corpus_is_replaced(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_counts counts;
+    char path[160];
+    place_create(&place, 1);
+    const char *inputs[] = {place.one};
+    expect_refused(&place, inputs, place.two, ERR_CONFLICT, "holds other files than a corpus");
+    expect_refused(&place, inputs, place.list, ERR_CONFLICT, "is there and is no folder");
+    expect_refused(&place, inputs, ".", ERR_USAGE, "name a folder in it");
+    expect_refused(&place, inputs, "", ERR_USAGE, "name a folder in it");
+    assert_ok(build(&counts, &place, false), place.error);
+    const char *itself[] = {place.out};
+    expect_refused(&place, itself, place.out, ERR_USAGE, "is an input and the folder");
+    snprintf(path, sizeof path, "%s/link", place.folder);
+    assert_int_equal(symlink(place.out, path), 0);
+    expect_refused(&place, inputs, path, ERR_CONFLICT, "a link");
+    put(&place, place.out, "card.md", "written by hand");
+    assert_int_equal(build(&counts, &place, false), ERR_CONFLICT);
+    assert_non_null(strstr(place.error.text, "card.md"));
+    place.error = (struct error){0};
+    snprintf(path, sizeof path, "%s/card.md", place.out);
+    assert_true(file_exists(path));
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s.building", place.out);
+    assert_false(folder_exists(path));
+    assert_ok(folder_make(path, &place.error), place.error);
+    put(&place, path, "notes", "of someone else");
+    assert_int_equal(build(&counts, &place, false), ERR_CONFLICT);
+    assert_non_null(strstr(place.error.text, "notes"));
+    place.error = (struct error){0};
+    snprintf(path, sizeof path, "%s.building/notes", place.out);
+    assert_true(file_exists(path));
+    assert_int_equal(unlink(path), 0);
+    assert_ok(build(&counts, &place, false), place.error);
+    snprintf(path, sizeof path, "%s.building", place.out);
+    assert_false(folder_exists(path));
+    place_destroy(&place);
+}
+
+/* A corpus that is made inside of its input is none of it, finished or not. */
+static void what_is_made_is_no_input(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_counts counts;
+    place_create(&place, 2);
+    assert_ok(build(&counts, &place, false), place.error);
+    struct result outside = result_of(&place);
+    assert_ok(path_remove_tree(place.out, &place.error), place.error);
+    snprintf(place.out, sizeof place.out, "%s/one/corpus", place.folder);
+    assert_ok(build(&counts, &place, false), place.error);
+    struct result inside = result_of(&place);
+    expect_same(&outside, &inside);
+    assert_ok(build(&counts, &place, false), place.error);
+    struct result again = result_of(&place);
+    expect_same(&outside, &again);
+    file_fail_after(30, ENOSPC);
+    assert_int_equal(build(&counts, &place, false), ERR_IO);
+    file_fail_after(0, 0);
+    place.error = (struct error){0};
+    assert_ok(build(&counts, &place, false), place.error);
+    assert_true(counts.resumed_files > 0);
+    again = result_of(&place);
+    expect_same(&outside, &again);
+    place_destroy(&place);
+}
+
+/* Names of files may be any bytes, ids of any length; what is told of them is JSON all the same. */
+static void any_name_becomes_json(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_counts counts;
+    struct arena *arena;
+    struct corpus *corpus;
+    struct view bytes;
+    char path[160], text[1600], *line = malloc(20000);
+    assert_non_null(line);
+    place_create(&place, 1);
+    make_text(text, 1500, 500);
+    put(&place, place.one, "a\xff\xfe-\xd1.txt", text);
+    put(&place, place.one, "b\xff.xyz", "\1\2\3");
+    make_text(text, 1500, 501);
+    memset(line, 0, 20000);
+    strcpy(line, "{\"id\":\"x");
+    for (int i = 0; i < 3000; i++)
+        memcpy(line + 8 + 2 * i, "я", 2);
+    sprintf(line + strlen(line), "\",\"source\":\"\xff\",\"text\":\"%s\"}\n", text);
+    put(&place, place.one, "long.jsonl", line);
+    assert_ok(build(&counts, &place, false), place.error);
+    assert_ok(arena_create(&arena, 0, &place.error), place.error);
+    for (int i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "%s/%s", place.out, files[i]);
+        assert_ok(file_read(&bytes, path, 1 << 20, arena, &place.error), place.error);
+        if (strstr(files[i], ".json") && !utf8_valid(bytes))
+            fail_msg("%s is no UTF-8", files[i]);
+    }
+    assert_ok(corpus_open(&corpus, place.out, arena, &place.error), place.error);
+    expect_line(&place, "documents.jsonl", "a\xEF\xBF\xBD\xEF\xBF\xBD-\xEF\xBF\xBD.txt",
+                "\"length\"");
+    corpus_close(corpus);
+    arena_destroy(arena);
+    free(line);
     place_destroy(&place);
 }
 
@@ -355,6 +486,9 @@ int main(void)
         cmocka_unit_test(a_kill_at_any_time_is_mended),
         cmocka_unit_test(other_files_or_settings_begin_anew),
         cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(only_a_corpus_is_replaced),
+        cmocka_unit_test(what_is_made_is_no_input),
+        cmocka_unit_test(any_name_becomes_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

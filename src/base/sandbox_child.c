@@ -14,7 +14,7 @@
 
 #include "base/buffer.h"
 
-enum { BATCH_BYTES = 256 << 10 };
+enum { BATCH_BYTES = 256 << 10, GIVE_BACK_BYTES = 64 << 20 };
 
 struct sandbox_channel {
     const struct sandbox_settings *settings;
@@ -25,6 +25,9 @@ struct sandbox_channel {
     size_t complete;      /* bytes of items that ended */
     uint64_t items;
     bool in_item;
+    void *mapping; /* of the input */
+    size_t mapping_len;
+    uint64_t told_bytes; /* of frames, since pages of the input were given back */
 };
 
 /* ---- moving bytes ---- */
@@ -113,12 +116,24 @@ enum sandbox_turn sandbox_item_begin(struct sandbox_channel *channel)
                                                     : SANDBOX_WORK;
 }
 
+/* What was read of a large input would stay in memory until its end; pages that are read again come
+ * back by themselves. */
+static void give_back_pages(struct sandbox_channel *channel, size_t told_bytes)
+{
+    channel->told_bytes += told_bytes;
+    if (channel->told_bytes < GIVE_BACK_BYTES || !channel->mapping)
+        return;
+    madvise(channel->mapping, channel->mapping_len, MADV_DONTNEED);
+    channel->told_bytes = 0;
+}
+
 status sandbox_item_end(struct sandbox_channel *channel, struct error *error)
 {
     ASSERT(channel && channel->in_item);
     channel->in_item = false;
     bool refused = channel->items == channel->request.refused;
     channel->items++;
+    give_back_pages(channel, channel->frames.len - channel->complete);
     channel->complete = channel->frames.len;
     atomic_store(&channel->state->place, 2 * channel->items);
     /* a refused item is told at once: should a later one end this child too, the next child need
@@ -163,6 +178,8 @@ static bool serve(struct sandbox_channel *channel, int descriptor, const char *l
     channel->complete = 0;
     buffer_clear(&channel->frames);
     atomic_store(&channel->state->place, 0);
+    channel->mapping = bytes == MAP_FAILED ? NULL : bytes;
+    channel->mapping_len = size;
     status result = OK;
     if (bytes == MAP_FAILED)
         result = fail(&error, ERR_IO, "can't be mapped");
@@ -172,6 +189,7 @@ static bool serve(struct sandbox_channel *channel, int descriptor, const char *l
         result = channel->settings->task(channel->settings->context, &input, channel, &error);
         if (size)
             munmap(bytes, size);
+        channel->mapping = NULL;
     }
     channel->frames.len = channel->complete;
     if (channel->complete && flush(channel, &(struct error){0}) != OK)

@@ -1,4 +1,5 @@
-/* Lines of JSON: what is read in one go is what cJSON reads, for good lines and for hostile ones. */
+/* Lines of JSON: what is read in one go is what cJSON reads, for good lines and for hostile
+ * ones. */
 #include "support.h"
 
 #include "base/arena.h"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/cli.h"
@@ -69,6 +70,18 @@ static status run_build(struct corpus_counts *counts, struct corpus_job *job, in
     return result;
 }
 
+/* Nothing stays when the end came before anything was read. */
+static void say_what_stays(const char *out)
+{
+    char folder[PATH_BYTES];
+    int len = (int)strlen(out);
+    while (len > 1 && out[len - 1] == '/')
+        len--;
+    if (snprintf(folder, sizeof folder, "%.*s.building", len, out) < PATH_BYTES &&
+        folder_exists(folder))
+        fprintf(stderr, "what was read stays in %s; the same command goes on\n", folder);
+}
+
 static int build(int argc, char **argv)
 {
     struct corpus_job job = {.settings = corpus_settings_default()};
@@ -132,8 +145,8 @@ static int build(int argc, char **argv)
         return 0;
     }
     int code = cli_fail("corpus build", &error);
-    if (error.code == ERR_INTERRUPTED)
-        fprintf(stderr, "what was read stays in %s.building; the same command goes on\n", job.out);
+    if (error.code == ERR_INTERRUPTED || error.code == ERR_IO || error.code == ERR_MEMORY)
+        say_what_stays(job.out);
     return code;
 }
 

@@ -210,9 +210,10 @@ static status no_documents(const struct building *building, const struct corpus_
                     corpus_left_name((enum corpus_left)most),
                     most == CORPUS_FILTERED ? " (--profile none keeps them)" : "");
     return fail(error, ERR_FORMAT,
-                "%s: holds no readable text of at least %lld bytes (%llu refused%s)",
+                "%s: holds no readable text of at least %lld bytes (%zu shorter, %llu refused%s)",
                 building->job->inputs[0], (long long)building->job->settings.minimum_bytes,
-                (unsigned long long)building->spool.state.refused, first ? first : "");
+                counts->left[CORPUS_SHORT], (unsigned long long)building->spool.state.refused,
+                first ? first : "");
 }
 
 static status compare_and_write(struct building *building, struct corpus_counts *counts,
@@ -284,12 +285,27 @@ static status check_evaluations(const struct corpus_settings *settings, struct e
     return OK;
 }
 
+/* What was forgotten must not come back unnoticed, nor what is remembered of it be lost. */
+static status check_forgotten(const struct corpus_job *job, struct error *error)
+{
+    char path[PATH_BYTES];
+    TRY(path_join(path, sizeof path, job->out, "forgotten.jsonl", error));
+    if (job->settings.opt_out || !file_exists(path))
+        return OK;
+    return fail(error, ERR_CONFLICT,
+                "%s: documents were forgotten there, and would come back; write "
+                "`rodnik corpus forget %s --tombstones > FILE` and build with --opt-out FILE, or "
+                "name a new folder",
+                job->out, job->out);
+}
+
 static status build(struct building *building, struct corpus_counts *counts, struct error *error)
 {
     const struct corpus_job *job = building->job;
     const struct input_request request = {
         job->inputs, job->input_count, {job->out, building->folder}};
     TRY(place_check(job->out, error));
+    TRY(check_forgotten(job, error));
     TRY(place_name(building->folder, job->out, ".building", error));
     TRY(check_evaluations(&job->settings, error));
     TRY(preparer_create(&building->preparer, &job->settings, job->pool, building->arena, error));

@@ -387,6 +387,8 @@ static void only_a_corpus_is_replaced(void **state)
     snprintf(path, sizeof path, "%s/link", place.folder);
     assert_int_equal(symlink(place.out, path), 0);
     expect_refused(&place, inputs, path, ERR_CONFLICT, "a link");
+    put(&place, place.out, "forgotten.jsonl", "");
+    expect_refused(&place, inputs, place.out, ERR_CONFLICT, "would come back");
     put(&place, place.out, "card.md", "written by hand");
     assert_int_equal(build(&counts, &place, false), ERR_CONFLICT);
     assert_non_null(strstr(place.error.text, "card.md"));

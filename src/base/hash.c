@@ -1,8 +1,11 @@
 #include "base/hash.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/file.h"
@@ -61,14 +64,42 @@ void sha256_abandon(struct sha256_state *state)
     state->context = NULL;
 }
 
+/* Pages of a mapping would stay in memory until its end. */
+static status hash_pieces(struct sha256_state *state, int descriptor, const char *path,
+                          struct error *error)
+{
+    static const size_t piece_bytes = 256 << 10;
+    uint8_t *piece = memory_take(piece_bytes);
+    if (!piece)
+        return fail(error, ERR_MEMORY, "%s: no memory to read it", path);
+    status result = OK;
+    for (ssize_t got = 1; got > 0 && result == OK;) {
+        got = read(descriptor, piece, piece_bytes);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got < 0)
+            result = fail_errno(error, "%s: can't be read", path);
+        else
+            sha256_add(state, piece, (size_t)got);
+    }
+    memory_give(piece);
+    return result;
+}
+
 status sha256_of_file(struct sha256 *out, const char *path, struct error *error)
 {
     ASSERT(out && path && error);
-    struct file_bytes bytes;
-    TRY(file_map(&bytes, path, error));
-    *out = sha256_of(bytes.data, bytes.len);
-    file_unmap(&bytes);
-    return OK;
+    struct sha256_state state = {0};
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return fail_errno(error, "%s: can't be opened", path);
+    status result = sha256_begin(&state, error);
+    if (result == OK) {
+        result = hash_pieces(&state, descriptor, path, error);
+        *out = sha256_end(&state);
+    }
+    close(descriptor);
+    return result;
 }
 
 void sha256_hex(char out[SHA256_HEX_BYTES], const struct sha256 *hash)

@@ -184,9 +184,9 @@ static void send_request(int socket, const struct input *input)
                                    .refused = input->refused,
                                    .label_bytes = (uint32_t)label_bytes};
     memcpy(request.reason, input->refused_reason, sizeof request.reason);
-    struct iovec piece = {&request, sizeof request};
-    struct msghdr message = {.msg_iov = &piece,
-                             .msg_iovlen = 1,
+    struct iovec pieces[2] = {{&request, sizeof request}, {input->label, label_bytes}};
+    struct msghdr message = {.msg_iov = pieces,
+                             .msg_iovlen = 2,
                              .msg_control = control.room,
                              .msg_controllen = sizeof control.room};
     struct cmsghdr *head = CMSG_FIRSTHDR(&message);
@@ -197,8 +197,10 @@ static void send_request(int socket, const struct input *input)
     ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
     if (sent <= 0)
         return;
-    send_bytes(socket, (char *)&request + sent, sizeof request - (size_t)sent);
-    send_bytes(socket, input->label, label_bytes);
+    size_t of_head = (size_t)sent < sizeof request ? (size_t)sent : sizeof request;
+    size_t of_label = (size_t)sent - of_head;
+    send_bytes(socket, (char *)&request + of_head, sizeof request - of_head);
+    send_bytes(socket, input->label + of_label, label_bytes - of_label);
 }
 
 static status give_work(struct sandbox *sandbox, struct child *child, struct input *input,

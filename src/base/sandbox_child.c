@@ -21,8 +21,10 @@ struct sandbox_channel {
     struct sandbox_state *state;
     int socket;
     struct request_head request;
-    struct buffer frames; /* of items that ended, then of the current one */
-    size_t complete;      /* bytes of items that ended */
+    /* room for a batch's head, frames of items that ended, then of the current one: what ended is
+     * sent in one call, since each wakes the parent up */
+    struct buffer frames;
+    size_t complete; /* bytes up to the end of the items that ended */
     uint64_t items;
     bool in_item;
     void *mapping; /* of the input */
@@ -85,21 +87,64 @@ static bool receive_request(struct sandbox_channel *channel, int *descriptor, ch
            receive_all(channel->socket, label, request->label_bytes);
 }
 
+static struct batch_head head_of(const struct sandbox_channel *channel, enum batch_kind kind,
+                                 size_t bytes)
+{
+    return (struct batch_head){.kind = kind, .items = channel->items, .bytes = bytes};
+}
+
 static bool send_batch(struct sandbox_channel *channel, enum batch_kind kind, struct view bytes)
 {
-    struct batch_head head = {.kind = kind, .items = channel->items, .bytes = bytes.len};
+    struct batch_head head = head_of(channel, kind, bytes.len);
     return send_all(channel->socket, &head, sizeof head) &&
            send_all(channel->socket, bytes.data, bytes.len);
 }
 
+static status begin_batch(struct sandbox_channel *channel, struct error *error)
+{
+    static const struct batch_head room;
+    buffer_clear(&channel->frames);
+    channel->complete = sizeof room;
+    return buffer_append(&channel->frames, &room, sizeof room, error);
+}
+
+static bool has_items(const struct sandbox_channel *channel)
+{
+    return channel->complete > sizeof(struct batch_head);
+}
+
+/* Where what is to be sent begins: with the head of items, if there are any. */
+static size_t close_batch(struct sandbox_channel *channel)
+{
+    struct batch_head head = head_of(channel, BATCH_ITEMS, channel->complete - sizeof head);
+    if (!has_items(channel))
+        return sizeof head;
+    memcpy(channel->frames.data, &head, sizeof head);
+    return 0;
+}
+
 static status flush(struct sandbox_channel *channel, struct error *error)
 {
-    struct view frames = {channel->frames.data, channel->frames.len};
-    if (!send_batch(channel, BATCH_ITEMS, frames))
+    size_t from = close_batch(channel);
+    if (!send_all(channel->socket, channel->frames.data + from, channel->complete - from))
         return fail(error, ERR_IO, "the parent does not take results");
-    buffer_clear(&channel->frames);
-    channel->complete = 0;
-    return OK;
+    return begin_batch(channel, error);
+}
+
+/* The last items of an input and its end. */
+static bool send_end(struct sandbox_channel *channel, enum batch_kind kind, struct view reason)
+{
+    struct batch_head head = head_of(channel, kind, reason.len);
+    struct buffer *frames = &channel->frames;
+    frames->len = channel->complete;
+    if (buffer_reserve(frames, sizeof head + reason.len, &(struct error){0}) != OK)
+        return (!has_items(channel) || flush(channel, &(struct error){0}) == OK) &&
+               send_batch(channel, kind, reason);
+    size_t from = close_batch(channel);
+    memcpy(frames->data + frames->len, &head, sizeof head);
+    memcpy(frames->data + frames->len + sizeof head, reason.data, reason.len);
+    frames->len += sizeof head + reason.len;
+    return send_all(channel->socket, frames->data + from, frames->len - from);
 }
 
 /* ---- items and frames ---- */
@@ -171,19 +216,18 @@ static bool serve(struct sandbox_channel *channel, int descriptor, const char *l
     struct error error = {0};
     struct sandbox_input input = {{label, channel->request.label_bytes}, {"", 0}};
     size_t size = (size_t)channel->request.size;
-    void *bytes = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0) : NULL;
+    status result = begin_batch(channel, &error);
+    void *bytes =
+        size && result == OK ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0) : NULL;
     close(descriptor);
     channel->items = 0;
     channel->in_item = false;
-    channel->complete = 0;
-    buffer_clear(&channel->frames);
     atomic_store(&channel->state->place, 0);
     channel->mapping = bytes == MAP_FAILED ? NULL : bytes;
     channel->mapping_len = size;
-    status result = OK;
     if (bytes == MAP_FAILED)
         result = fail(&error, ERR_IO, "can't be mapped");
-    else {
+    else if (result == OK) {
         if (size)
             input.bytes = (struct view){bytes, size};
         result = channel->settings->task(channel->settings->context, &input, channel, &error);
@@ -191,11 +235,8 @@ static bool serve(struct sandbox_channel *channel, int descriptor, const char *l
             munmap(bytes, size);
         channel->mapping = NULL;
     }
-    channel->frames.len = channel->complete;
-    if (channel->complete && flush(channel, &(struct error){0}) != OK)
-        return false;
-    return send_batch(channel, result == OK ? BATCH_END : BATCH_FAILED,
-                      result == OK ? (struct view){"", 0} : view_of(error.text));
+    return send_end(channel, result == OK ? BATCH_END : BATCH_FAILED,
+                    result == OK ? (struct view){"", 0} : view_of(error.text));
 }
 
 static void close_others(int socket)
@@ -224,7 +265,7 @@ void sandbox_child_run(const struct sandbox_settings *settings, struct sandbox_s
     set_signals();
     close_others(socket);
     (void)!setlocale(LC_CTYPE, "C.UTF-8"); /* names in archives; part of the C library */
-    buffer_create(&channel.frames, 2 * settings->item_bytes + BATCH_BYTES + 64);
+    buffer_create(&channel.frames, 2 * settings->item_bytes + BATCH_BYTES + 2 * ERROR_TEXT_BYTES);
     if (confine_to_computing(settings->memory_bytes, &error) != OK) {
         (void)!send_batch(&channel, BATCH_UNCONFINED, view_of(error.text));
         _exit(1);

@@ -9,9 +9,16 @@ enum { TEXT_BYTES_MAX = 1 << 30 };
 
 /* ---- lines and control characters ---- */
 
+/* Without branches, so that loops of it become vectors. */
+static inline uint8_t is_other(uint8_t c)
+{
+    uint8_t control = (c < 0x20) & (c != '\n') & (c != '\t');
+    return (uint8_t)(control | (c == 0x7f) | (c == 0xEF));
+}
+
 static bool is_kept(unsigned char c)
 {
-    return (c >= 0x20 || c == '\n' || c == '\t') && c != 0x7f && c != 0xEF;
+    return !is_other(c);
 }
 
 /* How many bytes from `at` on are kept as they are, or fewer: whole blocks that vectors look at. */
@@ -22,7 +29,7 @@ static size_t count_kept(struct view text, size_t at)
     for (; text.len - at >= BLOCK; at += BLOCK) {
         uint8_t other = 0;
         for (size_t i = 0; i < BLOCK; i++)
-            other |= !is_kept((unsigned char)text.data[at + i]);
+            other |= is_other((uint8_t)text.data[at + i]);
         if (other)
             break;
     }

@@ -11,7 +11,7 @@ enum {
     LINES_MEMORY_BYTES = 64 << 20,
     EVIDENCE_MEMORY_BYTES = 16 << 20,
     LINE_WORDS_MIN = 4,
-    BATCH_BYTES = 32 << 20,
+    BATCH_BYTES = 8 << 20,
     BATCH_DOCUMENTS = 4096
 };
 static const size_t BATCH_BYTES_MAX = (size_t)BATCH_BYTES + DOCUMENT_BYTES_MAX;

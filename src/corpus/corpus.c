@@ -50,7 +50,7 @@ status document_leaf(struct sha256 *out, const struct document *document, struct
 /* ---- reading ---- */
 
 enum {
-    BATCH_BYTES = 32 << 20,
+    BATCH_BYTES = 8 << 20,
     BATCH_DOCUMENTS = 4096,
     MARK_BYTES = 64 << 20, /* of input between marks */
     MARK_S = 5

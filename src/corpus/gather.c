@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/sandbox.h"
+#include "corpus/html.h"
 #include "corpus/pdf.h"
 #include "corpus/reader.h"
 
@@ -252,7 +253,13 @@ status gather(const struct gathering *gathering, struct error *error)
                                         .silence_s = READER_SILENCE_S,
                                         .item_bytes = DOCUMENT_BYTES_MAX};
     struct sandbox_feed feed = {&order, next_file, take_frame, end_file};
-    return sandbox_run(&settings, &feed, error);
+    struct arena *arena;
+    TRY(arena_create(&arena, 0, error));
+    status result = html_words_create(&options.words, arena, error);
+    if (result == OK)
+        result = sandbox_run(&settings, &feed, error);
+    arena_destroy(arena);
+    return result;
 }
 
 const char *corpus_kinds(void)

@@ -30,15 +30,15 @@ static status add_refused(struct input_files *files, const char *path, const cha
 }
 
 static status add_regular(struct input_files *files, const char *path, const char *id,
-                          struct error *error)
+                          const struct stat *about, struct error *error)
 {
     struct input_file file = {.path = arena_string(files->arena, path, error), .id = id};
     if (!file.path)
         return error->code;
-    if (!file_exists(path))
+    if (S_ISREG(about->st_mode))
+        file.size = (uint64_t)about->st_size;
+    else
         file.reason = "is not a regular file";
-    else if (file_size(&file.size, path, &(struct error){0}) != OK)
-        file.reason = "can't be opened";
     return add_file(files, &file, error);
 }
 
@@ -92,11 +92,7 @@ static status walk_folder(struct input_files *files, const char *path, const cha
         const char *below_id = *id ? arena_format(arena, error, "%s/%s", id, names[i]) : names[i];
         if (!below_id)
             return error->code;
-        if (is_left_alone(files, below))
-            continue;
-        if (folder_is_link(below)) /* it may lead back here */
-            TRY(add_refused(files, below, "is a link to a folder; name the folder itself", error));
-        else
+        if (!is_left_alone(files, below))
             TRY(walk_entry(files, below, below_id, depth + 1, error));
     }
     return OK;
@@ -107,8 +103,12 @@ static status walk_entry(struct input_files *files, const char *path, const char
 {
     if (interrupt_requested())
         return fail(error, ERR_INTERRUPTED, "stopped before %s", path);
-    return folder_exists(path) ? walk_folder(files, path, id, depth, error)
-                               : add_regular(files, path, id, error);
+    struct stat about = {0};
+    if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode))
+        return add_regular(files, path, id, &about, error);
+    if (depth > 0 && folder_is_link(path)) /* it may lead back here */
+        return add_refused(files, path, "is a link to a folder; name the folder itself", error);
+    return walk_folder(files, path, id, depth, error);
 }
 
 static int compare_paths(const void *a, const void *b)

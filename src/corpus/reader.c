@@ -416,11 +416,14 @@ status reading_run(const struct reading_options *options, const struct reading_s
     ASSERT(options && options->text_field && sink && error);
     struct reading reading = {.options = options,
                               .sink = sink,
+                              .words = options->words,
                               .unpacked_max = UNPACKED_FREE + UNPACKED_RATIO * (uint64_t)bytes.len};
     struct source source = source_of(bytes);
     TRY(arena_create(&reading.arena, 0, error));
     buffer_create(&reading.text, DOCUMENT_BYTES_MAX);
-    status result = html_words_create(&reading.words, reading.arena, error);
+    status result = OK;
+    if (!reading.words)
+        result = html_words_create(&reading.words, reading.arena, error);
     if (result == OK)
         result = read_source(&reading, &source, id, error);
     buffer_destroy(&reading.text);

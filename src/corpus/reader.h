@@ -34,12 +34,13 @@ struct reading_sink {
     status (*hand_over)(void *context, const struct found *found, struct error *error);
 };
 
+struct html_words;
 struct reading_options {
-    const char *text_field; /* of JSON lines and of tables */
-    bool whole_pages;       /* all text of HTML, not the main text alone */
+    const char *text_field;         /* of JSON lines and of tables */
+    bool whole_pages;               /* all text of HTML, not the main text alone */
+    const struct html_words *words; /* NULL: each reading makes its own, which takes time */
 };
 
-struct html_words;
 struct reading {
     const struct reading_options *options;
     const struct reading_sink *sink;

@@ -9,7 +9,7 @@
 #include "corpus/store_lines.h"
 
 enum {
-    BATCH_BYTES = 32 << 20,
+    BATCH_BYTES = 8 << 20,
     BATCH_DOCUMENTS = 4096,
     KEYS_MEMORY_BYTES = 64 << 20,
     LINE_BYTES_MAX_OUT = 1 << 20,
@@ -40,6 +40,7 @@ struct writing {
     struct thread_pool *pool;
     struct finisher *finishers; /* [threads] */
     struct item *items;
+    struct buffer batch_texts; /* as they were read; keeps its pages from batch to batch */
     size_t count;
     bool masks, more;
     struct personal_policy policy;
@@ -154,35 +155,45 @@ static status copy_item(struct item *item, struct arena *arena, struct error *er
     return OK;
 }
 
-static status read_text(struct item *item, const struct spool *spool, struct arena *arena,
-                        struct error *error)
+static status read_text(struct writing *writing, struct item *item, struct error *error)
 {
-    char *text = arena_alloc(arena, (size_t)item->record.facts.len + 1, 1, error);
-    if (!text)
-        return error->code;
-    item->text = (struct view){text, (size_t)item->record.facts.len};
-    return file_scratch_read(text, &spool->texts, item->record.facts.offset, item->text.len, error);
+    struct buffer *texts = &writing->batch_texts;
+    item->text.len = (size_t)item->record.facts.len;
+    TRY(buffer_reserve(texts, item->text.len, error));
+    TRY(file_scratch_read(texts->data + texts->len, &writing->job->spool->texts,
+                          item->record.facts.offset, item->text.len, error));
+    texts->len += item->text.len;
+    return OK;
+}
+
+static void place_texts(struct writing *writing) /* only now the buffer stands still */
+{
+    const char *text = writing->batch_texts.data ? writing->batch_texts.data : "";
+    for (size_t i = 0; i < writing->count; i++) {
+        writing->items[i].text.data = text;
+        text += writing->items[i].text.len;
+    }
 }
 
 static status fill_batch(struct writing *writing, struct error *error)
 {
-    size_t bytes = 0;
     writing->count = 0;
+    writing->more = true;
     arena_reset(writing->batch_arena);
-    while (writing->count < BATCH_DOCUMENTS && bytes < BATCH_BYTES) {
+    buffer_clear(&writing->batch_texts);
+    while (writing->count < BATCH_DOCUMENTS && writing->batch_texts.len < BATCH_BYTES) {
         struct item *item = &writing->items[writing->count];
         *item = (struct item){0};
         TRY(comparison_next(&item->record, &item->verdict, writing->job->comparison, error));
         writing->more = item->record.id.data != NULL;
         if (!writing->more)
-            return OK;
+            break;
         TRY(copy_item(item, writing->batch_arena, error));
-        if (item->verdict.left == CORPUS_KEPT) {
-            TRY(read_text(item, writing->job->spool, writing->batch_arena, error));
-            bytes += item->text.len;
-        }
+        if (item->verdict.left == CORPUS_KEPT)
+            TRY(read_text(writing, item, error));
         writing->count++;
     }
+    place_texts(writing);
     return OK;
 }
 
@@ -476,6 +487,7 @@ static status create(struct writing *writing, struct error *error)
                                           writing->pool};
     buffer_create(&writing->line, LINE_BYTES_MAX_OUT);
     buffer_create(&writing->record, LINE_BYTES_MAX_OUT);
+    buffer_create(&writing->batch_texts, TEXT_BYTES_MAX);
     census_create(&writing->census, writing->arena);
     TRY_ALLOC(writing->items, writing->arena, BATCH_DOCUMENTS, error);
     TRY_ALLOC(writing->finishers, writing->arena, threads, error);
@@ -515,6 +527,7 @@ static void destroy(struct writing *writing)
     corpus_roots_destroy(writing->roots);
     buffer_destroy(&writing->line);
     buffer_destroy(&writing->record);
+    buffer_destroy(&writing->batch_texts);
     arena_destroy(writing->batch_arena);
     arena_destroy(writing->arena);
 }

@@ -99,7 +99,7 @@ static void expect_plain_answer(const struct text *text)
                  (int)(text->len < 1000 ? text->len : 1000), text->bytes);
 }
 
-/* As few pairs as suffice: 8 or 40 of them, the same one or all seconds, and half as many others. */
+/* As few pairs as suffice, 8 or 64, with one second or all of them, and half as many others. */
 static void add_border_case(struct text *text, enum single_byte reading, int first, uint32_t other,
                             size_t pairs)
 {

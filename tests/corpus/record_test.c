@@ -1,4 +1,4 @@
-/* Lines of JSON: what is read in one go is what cJSON reads, for good lines and for hostile ones. */
+/* Lines of JSON: what is read in one go is what cJSON reads, of good lines and of hostile ones. */
 #include "support.h"
 
 #include "base/arena.h"

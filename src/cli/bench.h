@@ -27,9 +27,19 @@ struct bench_corpus {
     const char *text;  /* a file instead of made-up texts; NULL: none */
     int64_t megabytes; /* of a made-up corpus that goes through all stages; 0: none */
 };
-/* Signatures for duplicates on one core beside their inner loop alone, sorting on disk beside
- * sorting in memory; or duplicates, repeated lines and overlaps over a corpus, and memory. */
+/* Signatures for duplicates on one core beside their inner loop alone, the whole way of building
+ * beside SHA-256, sorting on disk beside sorting in memory; or duplicates, repeated lines and
+ * overlaps over a corpus, and memory. */
 MUST_USE status bench_corpus(const struct bench_corpus *bench, struct error *error);
+
+struct bench_tokenizer {
+    int threads;
+    bool json;
+    const char *text; /* a file instead of made-up text; NULL: none */
+};
+/* Training in seconds of CPU time, encoding on a core and on all threads beside cutting the same
+ * text into pre-tokens, and words of ten megabytes beside words of one. */
+MUST_USE status bench_tokenizer(const struct bench_tokenizer *bench, struct error *error);
 
 struct bench_train;
 /* Training and decoding beside busy processes of normal priority.  Uses json, threads and comm; of

@@ -1,6 +1,6 @@
 /* Duplicates, repeated lines and overlaps: speed of one core (in seconds of CPU time), and memory
  * on a corpus that is made up as it goes. */
-#include "cli/bench.h"
+#include "cli/bench_build.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +34,16 @@ static double cpu_seconds(void)
 
 enum language { RUSSIAN, ENGLISH };
 
+/* A third of all words; without them no page looks like prose. */
+enum { COMMON = 16 };
+static const char *const common_words[2][COMMON] = {
+    {"и", "в", "на", "с", "не", "что", "он", "как", "по", "из", "за", "к", "от", "для", "его",
+     "был"},
+    {"the", "of", "and", "to", "in", "that", "with", "was", "for", "he", "it", "on", "as", "his",
+     "be", "have"}};
+
 struct dictionary {
+    const char *const *common;
     char word[DICTIONARY][32];
     uint8_t len[DICTIONARY];
 };
@@ -42,6 +51,7 @@ struct dictionary {
 /* Words as long as those of prose: 5.3 letters in Russian, 4.2 in English, on average over use. */
 static void make_dictionary(struct dictionary *out, enum language language, uint64_t seed)
 {
+    out->common = common_words[language];
     for (uint64_t i = 0; i < DICTIONARY; i++) {
         struct random_key key = {seed, RANDOM_TEST, i};
         uint64_t letters = 1 + random_below(key, 0, language == RUSSIAN ? 10 : 8);
@@ -63,7 +73,10 @@ static status add_sentence(struct buffer *out, const struct dictionary *dictiona
     for (uint64_t i = 1; i <= words; i++) {
         uint64_t draw = random_u64(key, i);
         size_t word = (size_t)(draw >> 32) % (1 + (size_t)(uint32_t)draw % DICTIONARY);
-        TRY(buffer_append(out, dictionary->word[word], dictionary->len[word], error));
+        if (word % 3 == 0)
+            TRY(buffer_string(out, dictionary->common[word / 3 % COMMON], error));
+        else
+            TRY(buffer_append(out, dictionary->word[word], dictionary->len[word], error));
         TRY(buffer_string(out, i == words ? ". " : draw % 9 == 0 ? ", " : " ", error));
     }
     return OK;
@@ -379,15 +392,25 @@ static status bench_stream(uint64_t bytes, struct thread_pool *pool, const char 
 
 /* ---- the whole ---- */
 
-static status bench_samples(const struct bench_corpus *bench, struct arena *arena,
-                            struct error *error)
+static status bench_sample(const struct bench_corpus *bench, const struct bench_build *build,
+                           const char *name, struct view text, struct error *error)
+{
+    struct arena *arena;
+    TRY(arena_create(&arena, 0, error));
+    status result = bench_minhash(name, text, bench->json, arena, error);
+    arena_destroy(arena);
+    return result == OK ? bench_build(build, name, text, error) : result;
+}
+
+static status bench_samples(const struct bench_corpus *bench, const struct bench_build *build,
+                            struct arena *arena, struct error *error)
 {
     static const char *const names[] = {"ru", "en"};
     if (bench->text) {
         struct file_bytes bytes;
         TRY(file_map(&bytes, bench->text, error));
         struct view text = {(const char *)bytes.data, bytes.len};
-        status result = text.len ? bench_minhash("of the text", text, bench->json, arena, error)
+        status result = text.len ? bench_sample(bench, build, "of the text", text, error)
                                  : fail(error, ERR_FORMAT, "%s: is empty", bench->text);
         file_unmap(&bytes);
         return result;
@@ -397,8 +420,8 @@ static status bench_samples(const struct bench_corpus *bench, struct arena *aren
         buffer_create(&sample, 2 * (size_t)SAMPLE_BYTES);
         status result = make_sample(&sample, (enum language)i, arena, error);
         if (result == OK)
-            result = bench_minhash(names[i], (struct view){sample.data, sample.len}, bench->json,
-                                   arena, error);
+            result =
+                bench_sample(bench, build, names[i], (struct view){sample.data, sample.len}, error);
         buffer_destroy(&sample);
         TRY(result);
     }
@@ -411,7 +434,8 @@ static status bench_in(const struct bench_corpus *bench, struct thread_pool *poo
     const char *folder = getenv("TMPDIR");
     folder = folder && *folder ? folder : "/tmp";
     if (bench->megabytes == 0) {
-        TRY(bench_samples(bench, arena, error));
+        const struct bench_build build = {pool, folder, bench->json};
+        TRY(bench_samples(bench, &build, arena, error));
         return bench->text ? OK : bench_sort(pool, folder, bench->json, arena, error);
     }
     return bench_stream((uint64_t)bench->megabytes * 1000000, pool, folder, bench->json, arena,

@@ -43,22 +43,24 @@ int command_bench(int argc, char **argv)
         {"recompute", OPTION_FLAG, &train.recompute, 0, 0, NULL,
          "train: activations are computed again on the way back"},
         {"text", OPTION_STRING, &corpus.text, 0, 0, "FILE",
-         "corpus: signatures of this text (default made-up ones)"},
+         "corpus, tokenizer: a real text instead of made-up ones"},
         {"megabytes", OPTION_INT, &corpus.megabytes, 1, 10000000, "N",
          "corpus: all stages and their memory over a made-up corpus of this size"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
     };
     const struct command_help help = {
-        "rodnik bench kernels|train|optimizer|fair|corpus [options]",
+        "rodnik bench kernels|train|optimizer|fair|corpus|tokenizer [options]",
         "Measures matrix products, whole training steps, a step of AdamW, or training and decoding "
         "beside three busy\nprocesses, which must not run at a priority of its own; or finding "
-        "duplicates in texts.  "
-        "`limit` is of the same run:\nthe multiply-add peak, the memory's speed, the fair share of "
-        "the processors, the inner loop alone.",
+        "duplicates in texts; or training a tokenizer\nand encoding.  `limit` is of the same run: "
+        "the multiply-add peak, the memory's speed, the fair share of the\nprocessors, the inner "
+        "loop alone, cutting text into pre-tokens; of worst cases the speed at a tenth of the "
+        "length.",
         "  rodnik bench kernels --json\n  rodnik bench train --shape 14m --batch 8 --sequence 256\n"
         "  mpirun -np 2 rodnik bench train --shape 14m --batch 8 --threads 1    (built with "
         "MPI=1)\n"
-        "  rodnik bench fair\n  rodnik bench corpus --megabytes 2000",
+        "  rodnik bench fair\n  rodnik bench corpus --megabytes 2000\n"
+        "  rodnik bench tokenizer --text prose.txt --json",
         NULL};
     struct options_result options;
     struct error error = {0};
@@ -80,9 +82,13 @@ int command_bench(int argc, char **argv)
         corpus.json = train.json;
         corpus.threads = train.threads;
         (void)!bench_corpus(&corpus, &error);
+    } else if (strcmp(what, "tokenizer") == 0) {
+        (void)!bench_tokenizer(&(struct bench_tokenizer){train.threads, train.json, corpus.text},
+                               &error);
     } else
         (void)!fail(&error, ERR_USAGE,
-                    "the benchmark is '%s', allowed are kernels, train, optimizer, fair and corpus",
+                    "the benchmark is '%s', allowed are kernels, train, optimizer, fair, corpus "
+                    "and tokenizer",
                     what);
     return error.code ? cli_fail("bench", &error) : 0;
 }

@@ -1,12 +1,9 @@
-/* rodnik corpus: build, show; what has files of its own is in cmd_corpus.h. */
+/* rodnik corpus: build; what has files of its own is in cmd_corpus.h. */
 #include "cli/cmd_corpus.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/cli.h"
@@ -140,122 +137,20 @@ static int build(int argc, char **argv)
     return code;
 }
 
-/* ---- show ---- */
-
-static double number(const cJSON *json, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : 0;
-}
-
-static void print_tallies(const cJSON *manifest, const char *name)
-{
-    const cJSON *tallies = cJSON_GetObjectItemCaseSensitive(manifest, name), *entry;
-    double bytes = number(manifest, "bytes");
-    printf("\n%-52s %9s %10s %7s\n", name, "documents", "MB", "share");
-    cJSON_ArrayForEach(entry, tallies)
-    {
-        printf("%-52.52s %9.0f %10.2f %6.1f%%\n", entry->string, number(entry, "documents"),
-               number(entry, "bytes") * 1e-6, bytes > 0 ? 100 * number(entry, "bytes") / bytes : 0);
-    }
-}
-
-static void print_refused(const cJSON *refused)
-{
-    enum { SHOWN = 20 };
-    int shown = 0;
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, refused)
-    {
-        const cJSON *what = cJSON_GetObjectItemCaseSensitive(entry, "what");
-        const cJSON *reason = cJSON_GetObjectItemCaseSensitive(entry, "reason");
-        if (shown++ < SHOWN && cJSON_IsString(what) && cJSON_IsString(reason))
-            printf("  %s %s\n", what->valuestring, reason->valuestring);
-    }
-    if (shown > SHOWN)
-        printf("  and %d more, listed in manifest.json\n", shown - SHOWN);
-}
-
-static void print_manifest(const char *folder, const cJSON *manifest)
-{
-    const cJSON *root = cJSON_GetObjectItemCaseSensitive(manifest, "root");
-    printf("%s: %.0f documents, %.2f MB, held out %.0f documents, %.2f MB\nroot sha256 %s\n",
-           folder, number(manifest, "documents"), number(manifest, "bytes") * 1e-6,
-           number(manifest, "held_out_documents"), number(manifest, "held_out_bytes") * 1e-6,
-           cJSON_IsString(root) ? root->valuestring : "missing");
-    print_tallies(manifest, "languages");
-    print_tallies(manifest, "licenses");
-    print_tallies(manifest, "sources");
-    const cJSON *left_out = cJSON_GetObjectItemCaseSensitive(manifest, "left_out"), *entry;
-    printf("\nleft out\n");
-    cJSON_ArrayForEach(entry, left_out) printf("%-52s %9.0f\n", entry->string, entry->valuedouble);
-    if (cJSON_GetObjectItemCaseSensitive(manifest, "filtered"))
-        print_tallies(manifest, "filtered");
-    print_refused(cJSON_GetObjectItemCaseSensitive(manifest, "refused"));
-}
-
-enum { MANIFEST_BYTES_MAX = 64 << 20 };
-
-static status show_folder(const char *folder, bool json, struct arena *arena, struct error *error)
-{
-    char path[PATH_BYTES];
-    struct view text;
-    struct corpus *corpus;
-    TRY(corpus_open(&corpus, folder, arena, error)); /* says what is wrong, if anything is */
-    corpus_close(corpus);
-    TRY(path_join(path, sizeof path, folder, "manifest.json", error));
-    TRY(file_read(&text, path, MANIFEST_BYTES_MAX, arena, error));
-    cJSON *manifest = cJSON_ParseWithLength(text.data, text.len);
-    if (!manifest)
-        return fail(error, ERR_FORMAT, "%s: is not JSON", path);
-    if (json) {
-        cJSON_Minify((char *)(uintptr_t)text.data);
-        printf("%s\n", text.data);
-    } else
-        print_manifest(folder, manifest);
-    cJSON_Delete(manifest);
-    return OK;
-}
-
-static int show(int argc, char **argv)
-{
-    bool json = false;
-    const struct option table[] = {
-        {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the manifest as JSON"}};
-    const struct command_help help = {
-        "rodnik corpus show DIR",
-        "Shows what is in a corpus: languages, licences, sources, what was left out.",
-        "  rodnik corpus show out/corpus", NULL};
-    struct options_result options;
-    int exit_status;
-    if (!cli_options(&options, &exit_status, &help, table, 1, argc, argv))
-        return exit_status;
-    struct error error = {0};
-    struct arena *arena = NULL;
-    if (options.positional_count != 1)
-        (void)!fail(&error, ERR_USAGE, "%zu folders were named, needed is one",
-                    options.positional_count);
-    else if (arena_create(&arena, 0, &error) == OK &&
-             show_folder(options.positional[0], json, arena, &error) == OK) {
-        arena_destroy(arena);
-        return 0;
-    }
-    arena_destroy(arena);
-    return cli_fail("corpus show", &error);
-}
-
 int command_corpus(int argc, char **argv)
 {
     static const struct {
         const char *verb;
         int (*run)(int argc, char **argv);
     } commands[] = {{"build", build},
-                    {"show", show},
+                    {"show", command_corpus_show},
+                    {"card", command_corpus_card},
                     {"signals", command_corpus_signals},
                     {"decide", command_corpus_decide},
                     {"language", command_corpus_language},
                     {"prove", command_corpus_prove},
-                    {"check-proof", command_corpus_check_proof}};
+                    {"check-proof", command_corpus_check_proof},
+                    {"forget", command_corpus_forget}};
     const char *verb = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(verb, commands[i].verb) == 0) {
@@ -266,12 +161,14 @@ int command_corpus(int argc, char **argv)
         }
     bool help = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0;
     fprintf(help ? stdout : stderr, "usage: rodnik corpus build --out DIR [options] INPUT...\n"
-                                    "       rodnik corpus show DIR\n"
+                                    "       rodnik corpus show DIR [--document ID] [--html FILE]\n"
+                                    "       rodnik corpus card DIR [--out FILE]\n"
                                     "       rodnik corpus signals DIR\n"
                                     "       rodnik corpus decide DIR --profile NAME|FILE\n"
                                     "       rodnik corpus language train|test|tell ...\n"
                                     "       rodnik corpus prove DIR --document FILE|ID|-\n"
-                                    "       rodnik corpus check-proof PROOF [--document FILE]\n\n"
+                                    "       rodnik corpus check-proof PROOF [--document FILE]\n"
+                                    "       rodnik corpus forget DIR --document ID|SHA256|FILE\n\n"
                                     "rodnik corpus build --help tells more.\nexample:\n"
                                     "  rodnik corpus build --out out/corpus texts/\n");
     return help ? 0 : 2;

@@ -8,5 +8,8 @@ int command_corpus_signals(int argc, char **argv);
 int command_corpus_decide(int argc, char **argv);
 int command_corpus_prove(int argc, char **argv);
 int command_corpus_check_proof(int argc, char **argv);
+int command_corpus_forget(int argc, char **argv);
+int command_corpus_show(int argc, char **argv);
+int command_corpus_card(int argc, char **argv);
 
 #endif

@@ -1,10 +1,11 @@
-/* rodnik tokenizer: train, encode, decode, show. */
-#include "cli/cli.h"
+/* rodnik tokenizer: train, encode, decode, show; report is in cmd_tokenizer_report.c. */
+#include "cli/cmd_tokenizer.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "corpus/corpus.h"
 #include "text/unicode.h"
 #include "tokenizer/tokenizer.h"
@@ -471,7 +472,11 @@ static int show(int argc, char **argv, struct arena *arena)
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv, struct arena *arena);
-} verbs[] = {{"train", train}, {"encode", encode}, {"decode", decode}, {"show", show}};
+} verbs[] = {{"train", train},
+             {"encode", encode},
+             {"decode", decode},
+             {"show", show},
+             {"report", tokenizer_report}};
 
 int command_tokenizer(int argc, char **argv)
 {
@@ -495,7 +500,9 @@ int command_tokenizer(int argc, char **argv)
             "usage: rodnik tokenizer train --corpus DIR --vocab N --out FILE\n"
             "       rodnik tokenizer encode --tokenizer FILE [TEXT-FILE]\n"
             "       rodnik tokenizer decode --tokenizer FILE [IDS-FILE]\n"
-            "       rodnik tokenizer show --tokenizer FILE\n\n"
+            "       rodnik tokenizer show --tokenizer FILE\n"
+            "       rodnik tokenizer report --tokenizer FILE [--compare FILE]... [--corpus DIR] "
+            "[TEXT-FILE...]\n\n"
             "rodnik tokenizer VERB --help tells more.\nexample:\n"
             "  rodnik tokenizer train --corpus out/corpus --vocab 16384 --out tokenizer.json\n");
     return help ? 0 : 2;

@@ -9,14 +9,44 @@ enum { TEXT_BYTES_MAX = 1 << 30 };
 
 /* ---- lines and control characters ---- */
 
+static bool is_kept(unsigned char c)
+{
+    return (c >= 0x20 || c == '\n' || c == '\t') && c != 0x7f && c != 0xEF;
+}
+
+/* How many bytes from `at` on are kept as they are, or fewer: whole blocks that vectors look at. */
+static size_t count_kept(struct view text, size_t at)
+{
+    enum { BLOCK = 64 };
+    size_t from = at;
+    for (; text.len - at >= BLOCK; at += BLOCK) {
+        uint8_t other = 0;
+        for (size_t i = 0; i < BLOCK; i++)
+            other |= !is_kept((unsigned char)text.data[at + i]);
+        if (other)
+            break;
+    }
+    return at - from;
+}
+
 static bool is_plain(struct view text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || c == 0xEF)
+    for (size_t i = count_kept(text, 0); i < text.len; i++)
+        if (!is_kept((unsigned char)text.data[i]))
             return false;
-    }
     return true;
+}
+
+/* Reads one character of what is not kept as it is, writes what becomes of it. */
+static size_t strip_one(char **to, struct view text, size_t at)
+{
+    unsigned char c = (unsigned char)text.data[at];
+    bool bom = c == 0xEF && text.len - at > 2 && memcmp(text.data + at, "\xEF\xBB\xBF", 3) == 0;
+    if (c == '\r' && (at + 1 == text.len || text.data[at + 1] != '\n'))
+        *(*to)++ = '\n';
+    else if (is_kept(c) || (c == 0xEF && !bom))
+        *(*to)++ = (char)c;
+    return bom ? 3 : 1;
 }
 
 /* \r\n and \r become \n; other control characters and U+FEFF go. */
@@ -24,20 +54,16 @@ static status strip(struct buffer *out, struct view text, struct error *error)
 {
     TRY(buffer_reserve(out, text.len, error));
     char *to = out->data + out->len, *start = to;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c == '\r') {
-            if (i + 1 < text.len && text.data[i + 1] == '\n')
-                continue;
-            c = '\n';
-        } else if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
-            continue;
-        else if (c == 0xEF && i + 2 < text.len && (unsigned char)text.data[i + 1] == 0xBB &&
-                 (unsigned char)text.data[i + 2] == 0xBF) {
-            i += 2;
+    for (size_t i = 0, look = 0; i < text.len;) {
+        if (i >= look) {
+            size_t kept = count_kept(text, i);
+            memcpy(to, text.data + i, kept);
+            to += kept;
+            i += kept;
+            look = i + 64;
             continue;
         }
-        *to++ = (char)c;
+        i += strip_one(&to, text, i);
     }
     out->len += (size_t)(to - start);
     out->data[out->len] = 0;

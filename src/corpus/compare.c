@@ -197,8 +197,8 @@ static status fill_batch(struct comparison *comparison, struct error *error)
     return OK;
 }
 
-/* What shares 13 words with an evaluation goes, and its duplicates with it; a short item that stands
- * there as a whole is only reported: five common words are no reason. */
+/* What shares 13 words with an evaluation goes, and its duplicates with it; a short item that
+ * stands there as a whole is only reported: five common words are no reason. */
 static status note_contaminated(struct comparison *comparison, struct error *error)
 {
     const struct batch *batch = comparison->batch;

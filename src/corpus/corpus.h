@@ -21,8 +21,8 @@ struct corpus_settings {
     double held_out;              /* share of documents, chosen by their hash */
     int64_t minimum_bytes;        /* shorter documents are left out */
     bool whole_pages;             /* of HTML all text, not the main text alone */
-    /* Name or file (corpus/profile.h); auto: web-ru or web-en for web pages in these languages, plain
-     * for all else; none: nothing is filtered. */
+    /* Name or file (corpus/profile.h); auto: web-ru or web-en for web pages in these languages,
+     * plain for all else; none: nothing is filtered. */
     const char *profile;
     const char *opt_out;     /* list (corpus/opt_out.h) or NULL */
     const char *evaluations; /* folder of items (corpus/evaluation_items.h) or NULL */
@@ -70,10 +70,10 @@ struct corpus_job {
 };
 
 /* Reads all inputs (corpus/reader.h), cleans and judges each document, then compares them all and
- * writes what stays.  What can't be read is named with its reason in the manifest and counted, never
- * fatal; a corpus without any document is ERR_FORMAT.  What was read lies in OUT.building until the
- * end: after a kill or an interrupt the same job on the same files goes on from there, to the same
- * result.  Memory does not grow with the texts; disk: the texts twice. */
+ * writes what stays.  What can't be read is named with its reason in the manifest and counted,
+ * never fatal; a corpus without any document is ERR_FORMAT.  What was read lies in OUT.building
+ * until the end: after a kill or an interrupt the same job on the same files goes on from there, to
+ * the same result.  Memory does not grow with the texts; disk: the texts twice. */
 MUST_USE status corpus_build(struct corpus_counts *out, const struct corpus_job *job,
                              struct error *error);
 

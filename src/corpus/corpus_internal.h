@@ -2,7 +2,7 @@
  *
  *   input.c    files and folders, in order                     struct input_files
  *   gather.c   files are read in a sandbox                     gather -> struct found, one by one
- *   prepare.c  one document, alone: clean, hash, judge         prepare -> struct prepared, in batches
+ *   prepare.c  one document, alone: clean, hash, judge         prepare -> struct prepared
  *   spool.c    what was read so far, on disk, to go on from    struct spool
  *   compare.c  all documents, in the order of their ids        struct comparison
  *   store_write.c  what stays becomes the folder               store_write

@@ -2,7 +2,7 @@
  *
  * Almost all n-grams of a text are neither the commonest one nor do they stand there twice, so each
  * length first counts in a small table by a hash of 32 bits, in which different n-grams share
- * slots: a slot's count is never below that of an n-gram in it.  What is left of the text is counted
+ * slots: a slot's count is never below that of an n-gram in it.  What is left is counted
  * exactly.  Of five tokens on, an n-gram can only occur twice where both shorter ones in it do, so
  * each length looks only at what the one before left. */
 #include "corpus/signals_internal.h"

@@ -1,7 +1,8 @@
-/* What was read so far: texts, records, signals and refusals grow in files of a folder; a state file
- * says up to where they hold.  After a kill they are cut back to that and reading goes on. */
+/* What was read so far: texts, records, signals and refusals grow in files of a folder; a state
+ * file says up to where they hold.  After a kill they are cut back to that and reading goes on. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "corpus/corpus_internal.h"
 
@@ -12,6 +13,8 @@ enum {
     URL_BYTES_MAX = 8192,
     PENDING_BYTES = 256 << 10, /* what is in the processor's cache is written at half the cost */
     WINDOW_BYTES = 4 << 20,    /* of records on their way back: more than the longest */
+    LOCK_TRIES = 20,
+    LOCK_WAIT_NS = 50000000,
     STRINGS = 6
 };
 
@@ -108,6 +111,19 @@ static status open_locked(struct spool *spool, struct error *error)
     return open_files(spool, error);
 }
 
+/* Readers of a process that was killed hold its lock for an instant longer. */
+static status lock_folder(int *lock, const char *folder, struct error *error)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        struct error busy = {0};
+        status result = folder_lock(lock, folder, &busy);
+        if (result != ERR_CONFLICT)
+            return result == OK ? OK : fail(error, result, "%s", busy.text);
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_NS}, NULL);
+    }
+    return folder_lock(lock, folder, error);
+}
+
 status spool_open(struct spool *out, const char *folder, const struct sha256 *key,
                   struct error *error)
 {
@@ -116,7 +132,7 @@ status spool_open(struct spool *out, const char *folder, const struct sha256 *ke
     if (snprintf(out->folder, sizeof out->folder, "%s", folder) >= PATH_BYTES)
         return fail(error, ERR_LIMIT, "%s: the path is longer than %d bytes", folder, PATH_BYTES);
     TRY(folder_make(folder, error));
-    TRY(folder_lock(&out->lock, folder, error));
+    TRY(lock_folder(&out->lock, folder, error));
     for (int i = 0; i < 4; i++)
         buffer_create(&out->pending[i], PENDING_BYTES);
     buffer_create(&out->record, 1 << 20);

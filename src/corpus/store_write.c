@@ -104,7 +104,8 @@ static status finish_item(const struct writing *writing, struct finisher *finish
             return error->code;
         item->text.data = memcpy(copy, item->text.data, item->text.len);
     }
-    item->hash = sha256_of(item->text.data, item->text.len);
+    bool changed = item->text.data != whole.data || item->text.len != whole.len;
+    item->hash = changed ? sha256_of(item->text.data, item->text.len) : item->record.read;
     struct document document = {.text = item->text,
                                 .id = item->record.id.data,
                                 .source = item->record.source.data,
@@ -379,15 +380,40 @@ static status write_items(struct writing *writing, struct error *error)
 }
 
 /* Sorted by hash, the first document is also the likeliest to be held out. */
-static status hold_one_out(struct writing *writing, struct error *error)
+static status rewrite_line(const struct writing *writing, const char *path, struct file_bytes bytes,
+                           struct error *error)
 {
+    struct file_writer writer = {0};
+    static const char was[] = "false";
+    uint64_t at = writing->smallest_place, behind = at + sizeof was - 1;
+    ASSERT(behind <= bytes.len && memcmp(bytes.data + at, was, sizeof was - 1) == 0);
+    TRY(file_writer_open(&writer, path, error));
+    status result = file_writer_add(&writer, bytes.data, (size_t)at, error);
+    if (result == OK)
+        result = file_writer_add(&writer, "true", 4, error);
+    if (result == OK)
+        result = file_writer_add(&writer, bytes.data + behind, bytes.len - (size_t)behind, error);
+    if (result == OK)
+        return file_writer_commit(&writer, error);
+    file_writer_abort(&writer);
+    return result;
+}
+
+static status hold_one_out(struct writing *writing, const char *folder, struct error *error)
+{
+    char path[PATH_BYTES];
+    struct file_bytes bytes;
     struct corpus_counts *counts = writing->job->counts;
     if (counts->held_out || counts->documents < HELD_OUT_NEEDED ||
         writing->job->job->settings.held_out <= 0)
         return OK;
     counts->held_out = 1;
     counts->held_out_bytes = writing->smallest_bytes;
-    return file_writer_patch(&writing->documents, writing->smallest_place, "true ", 5, error);
+    TRY(path_join(path, sizeof path, folder, "documents.jsonl", error));
+    TRY(file_map(&bytes, path, error));
+    status result = rewrite_line(writing, path, bytes, error);
+    file_unmap(&bytes);
+    return result;
 }
 
 /* ---- files ---- */
@@ -416,7 +442,6 @@ static status open_files(struct writing *writing, const char *folder, struct err
 static status commit_files(struct writing *writing, struct error *error)
 {
     uint64_t bytes = writing->job->counts->bytes;
-    TRY(hold_one_out(writing, error));
     TRY(file_writer_patch(&writing->texts, 16, &bytes, sizeof bytes, error));
     TRY(file_writer_commit(&writing->texts, error));
     TRY(file_writer_commit(&writing->documents, error));
@@ -435,6 +460,7 @@ static status write_folder(struct writing *writing, const char *folder, struct e
     if (job->counts->documents == 0)
         return OK; /* the caller says so */
     TRY(commit_files(writing, error));
+    TRY(hold_one_out(writing, folder, error));
     TRY(corpus_roots_finish(&roots, writing->roots, error));
     TRY(path_join(evidence, sizeof evidence, folder, "contamination.jsonl", error));
     TRY(comparison_write_evidence(job->comparison, evidence, error));

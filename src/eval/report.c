@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "eval/chart.h"
+#include "eval/corpus_page.h"
+#include "eval/page.h"
 
 enum { PAGE_BYTES_MAX = 64 << 20, FILE_BYTES_MAX = 256 << 20 };
 
@@ -16,42 +18,12 @@ struct page {
     const struct report *report;
 };
 
-static const char style[] =
-    ":root{color-scheme:light dark;--ink:#1c2528;--quiet:#5c6a70;--line:#d9dfe1;--ground:#fff;"
-    "--a:#1f6f8b;--b:#b3541e}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e4eaec;--quiet:#93a3a9;--line:#2d393d;"
-    "--ground:#12181a;--a:#5fb3cf;--b:#e09a6a}}"
-    "body{margin:2rem auto;max-width:50rem;padding:0 "
-    "1rem;background:var(--ground);color:var(--ink);"
-    "font:1rem/1.5 system-ui,sans-serif}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}"
-    "table{border-collapse:collapse;width:100%;font-size:.9rem}td,th{text-align:left;"
-    "padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}"
-    "td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:.85rem;"
-    "overflow-wrap:anywhere}svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;"
-    "fill:var(--quiet)}.grid{stroke:var(--line)}polyline{fill:none;stroke-width:1.6}"
-    ".series-0{stroke:var(--a)}.series-1{stroke:var(--b)}svg .name-0{fill:var(--a)}"
-    "svg .name-1{fill:var(--b)}.given{color:var(--quiet)}blockquote{margin:.8rem 0;"
-    "padding:.2rem 0 .2rem 1rem;border-left:3px solid var(--line);white-space:pre-wrap}";
-
-static status add_escaped(struct buffer *out, const char *text, struct error *error)
-{
-    for (; *text; text++) {
-        const char *entity = *text == '<'   ? "&lt;"
-                             : *text == '>' ? "&gt;"
-                             : *text == '&' ? "&amp;"
-                             : *text == '"' ? "&quot;"
-                                            : NULL;
-        TRY(entity ? buffer_string(out, entity, error) : buffer_append(out, text, 1, error));
-    }
-    return OK;
-}
-
 static status add_row(struct buffer *out, const char *name, const char *value, struct error *error)
 {
     TRY(buffer_string(out, "<tr><th>", error));
-    TRY(add_escaped(out, name, error));
+    TRY(page_escape(out, name, error));
     TRY(buffer_string(out, "</th><td><code>", error));
-    TRY(add_escaped(out, value, error));
+    TRY(page_escape(out, value, error));
     return buffer_string(out, "</code></td></tr>\n", error);
 }
 
@@ -148,13 +120,9 @@ static status add_head(struct page *page, struct error *error)
 {
     const struct engine_info *info = page->report->info;
     struct buffer *out = &page->text;
-    TRY(buffer_string(out,
-                      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta "
-                      "name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>",
-                      error));
-    TRY(add_escaped(out, info->name, error));
-    TRY(buffer_format(out, error, "</title><style>%s</style></head><body>\n<h1>", style));
-    TRY(add_escaped(out, info->name, error));
+    TRY(page_begin(out, info->name, error));
+    TRY(buffer_string(out, "<h1>", error));
+    TRY(page_escape(out, info->name, error));
     return buffer_format(
         out, error,
         "</h1>\n<p>%.2f million parameters: %lld layers of width %lld, %lld heads, vocabulary "
@@ -166,37 +134,6 @@ static status add_head(struct page *page, struct error *error)
         *info->state ? info->state : "unknown");
 }
 
-static status add_tally(struct page *page, const cJSON *manifest, const char *name,
-                        struct error *error)
-{
-    const cJSON *entry, *tallies = cJSON_GetObjectItemCaseSensitive(manifest, name);
-    TRY(buffer_format(&page->text, error,
-                      "<table><tr><th>%s</th><th>documents</th><th>MB</th></tr>\n", name));
-    cJSON_ArrayForEach(entry, tallies)
-    {
-        TRY(buffer_string(&page->text, "<tr><td>", error));
-        TRY(add_escaped(&page->text, entry->string, error));
-        TRY(buffer_format(&page->text, error,
-                          "</td><td class=\"n\">%.0f</td><td class=\"n\">%.2f</td></tr>\n",
-                          member(entry, "documents"), member(entry, "bytes") * 1e-6));
-    }
-    return buffer_string(&page->text, "</table>\n", error);
-}
-
-static status add_manifest(struct page *page, const cJSON *manifest, struct error *error)
-{
-    const cJSON *root = cJSON_GetObjectItemCaseSensitive(manifest, "root");
-    TRY(buffer_format(&page->text, error,
-                      "<h2>Corpus</h2>\n<p>%.0f documents, %.2f MB; %.0f held out. Merkle root "
-                      "<code>%s</code></p>\n",
-                      member(manifest, "documents"), member(manifest, "bytes") * 1e-6,
-                      member(manifest, "held_out_documents"),
-                      cJSON_IsString(root) ? root->valuestring : "unknown"));
-    TRY(add_tally(page, manifest, "languages", error));
-    TRY(add_tally(page, manifest, "sources", error));
-    return add_tally(page, manifest, "licenses", error);
-}
-
 static status add_corpus(struct page *page, struct error *error)
 {
     struct view text;
@@ -204,7 +141,8 @@ static status add_corpus(struct page *page, struct error *error)
         return OK;
     TRY(read_part(&text, page, page->report->corpus, "manifest.json", error));
     cJSON *manifest = cJSON_ParseWithLength(text.data, text.len);
-    status result = cJSON_IsObject(manifest) ? add_manifest(page, manifest, error) : OK;
+    status result =
+        cJSON_IsObject(manifest) ? corpus_page_tables(&page->text, manifest, error) : OK;
     cJSON_Delete(manifest);
     return result;
 }
@@ -216,9 +154,9 @@ static status add_samples(struct page *page, struct error *error)
         TRY(buffer_string(out, "<h2>Samples</h2>\n", error));
     for (size_t i = 0; i < page->report->sample_count; i++) {
         TRY(buffer_string(out, "<blockquote><span class=\"given\">", error));
-        TRY(add_escaped(out, page->report->samples[i].prompt, error));
+        TRY(page_escape(out, page->report->samples[i].prompt, error));
         TRY(buffer_string(out, "</span>", error));
-        TRY(add_escaped(out, page->report->samples[i].text, error));
+        TRY(page_escape(out, page->report->samples[i].text, error));
         TRY(buffer_string(out, "</blockquote>\n", error));
     }
     return OK;
@@ -232,7 +170,7 @@ static status add_preformatted(struct page *page, const char *title, const char 
     if (text.len == 0)
         return OK;
     TRY(buffer_format(&page->text, error, "<h2>%s</h2>\n<pre><code>", title));
-    TRY(add_escaped(&page->text, text.data, error));
+    TRY(page_escape(&page->text, text.data, error));
     return buffer_string(&page->text, "</code></pre>\n", error);
 }
 
@@ -262,7 +200,7 @@ static status compose(struct page *page, struct error *error)
     TRY(add_samples(page, error));
     TRY(add_corpus(page, error));
     TRY(add_preformatted(page, "Recipe", "recipe.ini", error));
-    return buffer_string(&page->text, "</body></html>\n", error);
+    return page_end(&page->text, error);
 }
 
 status report_write(const char *path, const struct report *report, struct error *error)

@@ -30,17 +30,45 @@ static bool composes(uint32_t code_point)
     return code_point != UTF8_BAD && unicode_properties(code_point) & UNICODE_COMPOSES;
 }
 
+/* Whether the block holds no code point that composes: ASCII, U+0080 to U+02FF, U+0400 to U+047F,
+ * U+2010 to U+203F (dashes, quotes, the ellipsis) and the number sign U+2116 do not. */
+static bool block_stands_alone(const char *block)
+{
+    const unsigned char *at = (const unsigned char *)block;
+    uint8_t other = 0;
+    for (size_t i = 0; i < UTF8_BLOCK; i++) {
+        unsigned char here = at[i], next = at[i + 1], last = at[i + 2];
+        uint8_t common = (here < 0xCC) | ((here | 1) == 0xD1);
+        uint8_t mark = (here == 0xE2) &
+                       (((next == 0x80) & (last >= 0x90)) | ((next == 0x84) & (last == 0x96)));
+        other |= !(common | mark);
+    }
+    return !other;
+}
+
+/* Where the last character before `at`, which is not 0, begins: it may go on after it. */
+static size_t last_start(struct view text, size_t at)
+{
+    at--;
+    while (at > 0 && ((unsigned char)text.data[at] & 0xC0) == 0x80)
+        at--;
+    return at;
+}
+
 /* Passes over code points that stand alone.  Returns where the first one stands that the next code
  * point may change or join, or that is bad, or the end. */
-static size_t skip_alone(struct view text, size_t at)
+static size_t skip_alone(struct view text, size_t from)
 {
-    size_t last = at;
+    enum { AROUND = 2 }; /* bytes that blocks look back and ahead */
+    size_t at = from, last = from, block = from + AROUND;
     while (at < text.len) {
-        int plain = text.len - at >= 8 ? utf8_plain_eight(text.data + at) : 0;
-        if (plain) {
-            at += 8;
-            last = at - (size_t)plain;
-            continue;
+        if (at >= block && text.len - at >= UTF8_BLOCK + AROUND) {
+            if (utf8_block_fits(text.data + at) && block_stands_alone(text.data + at)) {
+                at = last_start(text, at + UTF8_BLOCK);
+                last = last_start(text, at);
+                continue;
+            }
+            block = at + UTF8_BLOCK;
         }
         uint32_t code_point;
         size_t taken = utf8_decode(&code_point, text.data + at, text.len - at);

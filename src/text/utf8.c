@@ -24,29 +24,65 @@ int utf8_plain_eight(const char *at)
     return eight_match(at, mask, want) ? 2 : 0;
 }
 
-bool utf8_valid(struct view text)
+static bool is_continuation(char byte)
 {
-    const char *at = text.data;
-    size_t left = text.len;
-    while (left > 0) {
-        if (left >= 8 && utf8_plain_eight(at)) {
-            at += 8;
-            left -= 8;
-            continue;
-        }
+    return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+bool utf8_block_fits(const char *block)
+{
+    const unsigned char *at = (const unsigned char *)block;
+    uint8_t wrong = 0;
+    for (size_t i = 0; i < UTF8_BLOCK; i++) {
+        unsigned char here = at[i], one = at[i - 1], two = at[i - 2];
+        uint8_t next = (here & 0xC0) == 0x80;
+        uint8_t wanted = (one >= 0xC2) | (two >= 0xE0);
+        /* whose second byte has a range of its own, what has four bytes, what nothing has */
+        uint8_t rare = ((here & 0xFE) == 0xC0) | (here == 0xE0) | (here == 0xED) | (here >= 0xF0);
+        wrong |= (next ^ wanted) | rare;
+    }
+    return !wrong;
+}
+
+/* Reads characters from *at on up to `end` or beyond it; false at bad bytes. */
+static bool valid_up_to(size_t *at, struct view text, size_t end)
+{
+    while (*at < end) {
         uint32_t code_point;
-        size_t taken = utf8_decode(&code_point, at, left);
+        *at += utf8_decode(&code_point, text.data + *at, text.len - *at);
         if (code_point == UTF8_BAD)
             return false;
-        at += taken;
-        left -= taken;
     }
     return true;
 }
 
-static bool is_continuation(char byte)
+/* Where the last character before `at`, which is not 0, begins: it may go on after it. */
+static size_t last_start(struct view text, size_t at)
 {
-    return ((unsigned char)byte & 0xC0) == 0x80;
+    at--;
+    while (at > 0 && is_continuation(text.data[at]))
+        at--;
+    return at;
+}
+
+bool utf8_valid(struct view text)
+{
+    enum { BEFORE = 2 }; /* bytes that blocks look back */
+    size_t at = 0;
+    if (!valid_up_to(&at, text, text.len < BEFORE ? text.len : BEFORE))
+        return false;
+    while (text.len - at >= UTF8_BLOCK) {
+        if (utf8_block_fits(text.data + at)) {
+            at += UTF8_BLOCK;
+            continue;
+        }
+        size_t end = at + UTF8_BLOCK;
+        at = last_start(text, at);
+        if (!valid_up_to(&at, text, end))
+            return false;
+    }
+    at = at ? last_start(text, at) : 0;
+    return valid_up_to(&at, text, text.len);
 }
 
 /* Table 3-7 of the Unicode standard: what may follow a lead byte, as the range of the second byte.

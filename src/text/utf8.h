@@ -19,6 +19,12 @@ bool utf8_valid(struct view text);
  * two runs that most text is made of, or anything else (0): what loops may skip at once. */
 int utf8_plain_eight(const char *at);
 
+/* Whether the next UTF8_BLOCK bytes go on as valid UTF-8 after the two bytes before them, which
+ * must be there: a character may reach into the block and another out of it.  False does not say
+ * that the text is bad: rare characters are not looked into. */
+enum { UTF8_BLOCK = 64 };
+bool utf8_block_fits(const char *block);
+
 /* Reads the code point at `at` (len >= 1 bytes left) and returns how many bytes it took, 1 to 4.
  * On bad bytes *out is UTF8_BAD and the result is the length of the maximal subpart that could have
  * begun a character (Unicode 15, section 3.9, "U+FFFD Substitution of Maximal Subparts"). */

@@ -230,6 +230,12 @@ void tokenizer_merge(uint32_t *left, uint32_t *right, const struct tokenizer *to
     *right = tokenizer->merges[index].right;
 }
 
+size_t tokenizer_pre_token(const struct tokenizer *tokenizer, struct view text)
+{
+    ASSERT(tokenizer && text.data && text.len > 0);
+    return tokenizer->pattern->next(text);
+}
+
 status tokenizer_printable(struct buffer *out, const struct tokenizer *tokenizer, uint32_t id,
                            struct error *error)
 {

@@ -104,6 +104,10 @@ void tokens_clear(struct tokens *tokens);
 MUST_USE status tokens_append(struct tokens *tokens, const uint32_t *ids, size_t count,
                               struct error *error);
 
+/* The length in bytes of the pre-token at the start of `text` (len >= 1): at least 1, at most
+ * text.len. */
+size_t tokenizer_pre_token(const struct tokenizer *tokenizer, struct view text);
+
 struct tokenizer_encoder;
 /* An encoder holds 8 MiB of cache in the arena, and scratch that destroy gives back. */
 MUST_USE status tokenizer_encoder_create(struct tokenizer_encoder **out,

@@ -115,6 +115,29 @@ uint64_t loader_place(struct loader *loader, uint64_t row)
     return epoch->first_row + epoch->row[row - epoch->first_row];
 }
 
+uint64_t loader_row_of(struct loader *loader, uint64_t place)
+{
+    ASSERT(loader);
+    const struct epoch *epoch =
+        epoch_of(loader, place * loader->settings.sequence / loader->file->count);
+    uint32_t wanted = (uint32_t)(place - epoch->first_row);
+    ASSERT(place >= epoch->first_row && wanted < epoch->rows);
+    size_t row = 0;
+    while (epoch->row[row] != wanted)
+        row++;
+    return epoch->first_row + row;
+}
+
+uint64_t loader_document_at(struct loader *loader, uint64_t epoch_number, size_t document)
+{
+    ASSERT(loader && document < loader->file->documents);
+    const struct epoch *epoch = epoch_of(loader, epoch_number);
+    size_t place = 0;
+    while (epoch->document[place] != document)
+        place++;
+    return epoch_number * loader->file->count + epoch->start[place];
+}
+
 /* A place in the endless stream. */
 struct cursor {
     uint64_t epoch;

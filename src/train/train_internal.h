@@ -85,6 +85,10 @@ MUST_USE status rows_create(struct rows *out, size_t count, size_t length, struc
                             struct error *error);
 /* The place in the stream that is given out as number `row`. */
 uint64_t loader_place(struct loader *loader, uint64_t row);
+/* Its inverse: the row that gives out a place. */
+uint64_t loader_row_of(struct loader *loader, uint64_t place);
+/* Where in the stream, in tokens, a document of the file begins in an epoch. */
+uint64_t loader_document_at(struct loader *loader, uint64_t epoch, size_t document);
 /* Rows number first, first + 1, ... */
 void loader_rows(struct loader *loader, uint64_t first, const struct rows *out);
 

@@ -90,6 +90,32 @@ static void what_is_no_language_is_none(void **state)
     arena_destroy(arena);
 }
 
+/* Twice each, known and unknown, whole, cut into pieces, and with words too long to remember. */
+static void a_memory_of_words_changes_no_guess(void **state)
+{
+    (void)state;
+    struct arena *arena = new_arena();
+    struct language_model *model = own_model(arena);
+    struct language_memory *memory;
+    struct error error = {0};
+    assert_ok(language_memory_create(&memory, model, arena, &error), error);
+    for (size_t i = 0; i < 2 * ARTICLES; i++) {
+        struct view whole = view_of(articles[i % ARTICLES].text);
+        for (size_t cut = 0; cut <= whole.len; cut++) {
+            struct view text = {whole.data + whole.len - cut, cut};
+            struct language_guess want = language_detect(model, text);
+            struct language_guess got = language_recall(memory, text);
+            assert_int_equal(got.language, want.language);
+            assert_memory_equal(&got.score, &want.score, sizeof want.score);
+        }
+    }
+    struct view endless =
+        view_of("Достопримечательностейиещёодногослова antidisestablishmentarianism");
+    assert_int_equal(language_recall(memory, endless).language,
+                     language_detect(model, endless).language);
+    arena_destroy(arena);
+}
+
 /* ---- a naive walk ---- */
 
 enum { NAIVE_FEATURES_MAX = 1 << 16 };
@@ -343,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sentences_of_ten_languages_are_told),
         cmocka_unit_test(what_is_no_language_is_none),
+        cmocka_unit_test(a_memory_of_words_changes_no_guess),
         cmocka_unit_test(features_are_those_of_a_naive_walk),
         cmocka_unit_test(the_exponential_is_that_of_the_library),
         cmocka_unit_test(the_order_of_texts_does_not_matter_and_what_was_learnt_is_told),

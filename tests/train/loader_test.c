@@ -250,6 +250,29 @@ static void token_files_damaged_anywhere_are_refused(void **state)
     place_destroy(&place);
 }
 
+/* In three epochs: each document's place in the stream, and the row that gives it out. */
+static void rows_of_a_document_are_found_again(void **state)
+{
+    (void)state;
+    struct stream stream;
+    stream_create(&stream);
+    struct loader *loader = make_loader(&stream, 5);
+    struct rows one = make_rows(&stream, 1);
+    uint64_t rows = 3 * stream.file.count / SEQUENCE;
+    for (uint64_t row = 0; row < rows; row++) {
+        loader_rows(loader, row, &one);
+        assert_int_equal(loader_row_of(loader, loader_place(loader, row)), row);
+    }
+    for (uint64_t epoch = 0; epoch < 3; epoch++)
+        for (size_t d = 0; d < DOCUMENTS; d++) {
+            uint64_t begin = loader_document_at(loader, epoch, d);
+            uint64_t row = loader_row_of(loader, begin / SEQUENCE);
+            loader_rows(loader, row, &one);
+            assert_int_equal(one.tokens[begin % SEQUENCE], stream.start[d]);
+        }
+    arena_destroy(stream.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +283,7 @@ int main(void)
         cmocka_unit_test(an_empty_corpus_is_refused),
         cmocka_unit_test(token_files_hold_the_texts_whatever_the_threads),
         cmocka_unit_test(token_files_damaged_anywhere_are_refused),
+        cmocka_unit_test(rows_of_a_document_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

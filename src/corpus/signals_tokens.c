@@ -102,7 +102,7 @@ enum { BLOCK = 64, FEW = 8, LANES = 128 };
 
 static void classify(uint8_t *restrict flags, const uint8_t *restrict byte, size_t blocks)
 {
-    for (size_t i = 0; i < blocks * BLOCK; i++) {
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)(blocks * BLOCK); i++) { /* it looks back */
         uint8_t here = byte[i], before = byte[i - 1], after = byte[i + 1];
         uint8_t digit = (uint8_t)(here - '0') < 10;
         uint8_t latin = (uint8_t)((here | 0x20) - 'a') < 26;

@@ -22,6 +22,8 @@ enum {
     STRINGS = 6
 };
 
+_Static_assert(WINDOW_BYTES > RECORD_BYTES_MAX + sizeof(uint32_t), "a window holds a record");
+
 enum pending { TEXTS, RECORDS, SIGNALS_FILE, REFUSALS };
 
 struct state_file {

@@ -33,7 +33,7 @@ bool utf8_block_fits(const char *block)
 {
     const unsigned char *at = (const unsigned char *)block;
     uint8_t wrong = 0;
-    for (size_t i = 0; i < UTF8_BLOCK; i++) {
+    for (ptrdiff_t i = 0; i < UTF8_BLOCK; i++) { /* it looks back */
         unsigned char here = at[i], one = at[i - 1], two = at[i - 2];
         uint8_t next = (here & 0xC0) == 0x80;
         uint8_t wanted = (one >= 0xC2) | (two >= 0xE0);

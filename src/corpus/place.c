@@ -89,6 +89,20 @@ status place_name(char path[PATH_BYTES], const char *out, const char *suffix, st
     return OK;
 }
 
+/* Nobody may change the older corpus meanwhile, as forgetting does. */
+static status exchange(const char *part, const char *path, struct error *error)
+{
+    int lock;
+    TRY(folder_lock(&lock, path, error));
+    status result = OK;
+    if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
+        result = fail_errno(error, "%s: can't be replaced", path);
+    else
+        result = path_remove_tree(part, error);
+    folder_unlock(lock);
+    return result;
+}
+
 /* An older corpus changes places with the new one in one step. */
 status place_put(const char *part, const char *out, struct error *error)
 {
@@ -98,7 +112,5 @@ status place_put(const char *part, const char *out, struct error *error)
     TRY(place_name(path, out, "", error));
     if (!folder_exists(path) || rmdir(path) == 0)
         return path_rename(part, path, error);
-    if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
-        return fail_errno(error, "%s: can't be replaced", out);
-    return path_remove_tree(part, error);
+    return exchange(part, path, error);
 }

@@ -248,7 +248,7 @@ status profile_open(struct profile *out, const char *name_or_path, struct error 
     if (!file_exists(name_or_path))
         return fail(error, ERR_USAGE,
                     "there is no profile '%s'; allowed are web-ru, web-en, fiction, verse, law, "
-                    "dialogue, plain and files",
+                    "dialogue, plain and files (to build also auto and none)",
                     name_or_path);
     struct file_bytes bytes;
     TRY(file_map(&bytes, name_or_path, error));

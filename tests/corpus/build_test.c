@@ -387,6 +387,14 @@ static void only_a_corpus_is_replaced(void **state)
     snprintf(path, sizeof path, "%s/link", place.folder);
     assert_int_equal(symlink(place.out, path), 0);
     expect_refused(&place, inputs, path, ERR_CONFLICT, "a link");
+    int lock;
+    assert_ok(folder_lock(&lock, place.out, &place.error), place.error);
+    assert_int_equal(build(&counts, &place, false),
+                     ERR_CONFLICT); /* as if it were forgotten from */
+    folder_unlock(lock);
+    place.error = (struct error){0};
+    assert_ok(build(&counts, &place, false), place.error);
+    assert_true(counts.resumed_files > 0); /* what was read stayed */
     put(&place, place.out, "forgotten.jsonl", "");
     expect_refused(&place, inputs, place.out, ERR_CONFLICT, "would come back");
     put(&place, place.out, "card.md", "written by hand");

@@ -287,7 +287,7 @@ _Static_assert(sizeof(struct known_word) == 64, "a line of the cache");
 
 struct language_memory {
     const struct language_model *model;
-    struct known_word words[1 << MEMORY_BITS];
+    _Alignas(ARENA_ALIGN) struct known_word words[1 << MEMORY_BITS];
 };
 
 status language_memory_create(struct language_memory **out, const struct language_model *model,

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     struct view bytes = {(const char *)data + 2, size - 2};
-    struct reading_options options = {"text", data[1] & 1};
+    struct reading_options options = {.text_field = "text", .whole_pages = data[1] & 1};
     struct reading_sink sink = {&open, begin, end, document, refuse, hand_over};
     const char *name = names[data[0] % (sizeof names / sizeof *names)];
     if (reading_run(&options, &sink, view_of(name), bytes, &error) != OK)

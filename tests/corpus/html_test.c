@@ -50,7 +50,7 @@ static status refuse(void *context, struct view what, const char *reason, struct
 static void read_page(struct result *out, struct view page, bool whole)
 {
     struct error error = {0};
-    struct reading_options options = {"text", whole};
+    struct reading_options options = {.text_field = "text", .whole_pages = whole};
     struct reading_sink sink = {out, begin, end, document, refuse, document};
     *out = (struct result){.refused = ""};
     buffer_create(&out->text, 64 << 20);

@@ -77,7 +77,7 @@ static status note_file(void *context, const struct found *found, struct error *
 static void read_into(struct notes *notes, const char *name, struct view bytes)
 {
     struct error error = {0};
-    struct reading_options options = {"text", true};
+    struct reading_options options = {.text_field = "text", .whole_pages = true};
     struct reading_sink sink = {notes,         note_begin,   note_end,
                                 note_document, note_refusal, note_file};
     if (reading_run(&options, &sink, view_of(name), bytes, &error) != OK)

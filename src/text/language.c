@@ -272,7 +272,7 @@ struct language_guess language_detect(const struct language_model *model, struct
 
 /* ---- recognising with a memory of words ---- */
 
-enum { MEMORY_BITS = 13, MEMORY_LETTERS = 13 };
+enum { MEMORY_BITS = 14, MEMORY_LETTERS = 13 };
 
 /* A word and the sum of its features' weights, 64 bytes. */
 struct known_word {
@@ -287,7 +287,7 @@ _Static_assert(sizeof(struct known_word) == 64, "a line of the cache");
 
 struct language_memory {
     const struct language_model *model;
-    struct known_word words[1 << MEMORY_BITS];
+    _Alignas(ARENA_ALIGN) struct known_word words[1 << MEMORY_BITS];
 };
 
 status language_memory_create(struct language_memory **out, const struct language_model *model,
@@ -301,8 +301,17 @@ status language_memory_create(struct language_memory **out, const struct languag
     return OK;
 }
 
+/* Words that are looked up a little later, when their place has come from memory. */
+enum { WAITING = 8 };
+struct waiting_word {
+    struct known_word *place;
+    struct known_key key; /* of kind 0: none */
+};
+
 struct recalling {
     struct language_memory *memory;
+    struct waiting_word waiting[WAITING];
+    size_t turn;
     struct tally tally;
     struct language_words words;
     struct walk walk; /* for words that are too long to remember */
@@ -339,21 +348,31 @@ static void learn_word(struct known_word *out, struct recalling *recalling,
         out->sum[l] = (int16_t)tally.sum[script][l];
 }
 
+static void recall_word(struct recalling *recalling, const struct waiting_word *word)
+{
+    int script = word->key.kind % LANGUAGE_SCRIPTS;
+    struct known_word *known = word->place;
+    if (word->key.kind == 0)
+        return;
+    if (memcmp(&known->key, &word->key, sizeof word->key) != 0)
+        learn_word(known, recalling, &word->key);
+    for (int l = 0; l < LANGUAGES_MAX; l++)
+        recalling->tally.sum[script][l] += known->sum[l];
+    recalling->tally.count[script] += known->features;
+}
+
 static void recall_end(struct recalling *recalling)
 {
     struct known_key *key = &recalling->key;
     if (recalling->letters > MEMORY_LETTERS)
         word_end(&recalling->walk, &recalling->word);
     else if (recalling->letters > 0) {
-        int script = key->kind;
         key->kind = (uint16_t)(key->kind + recalling->letters * LANGUAGE_SCRIPTS);
-        size_t slot = recalling->hash >> (64 - MEMORY_BITS);
-        struct known_word *known = &recalling->memory->words[slot];
-        if (memcmp(&known->key, key, sizeof *key) != 0)
-            learn_word(known, recalling, key);
-        for (int l = 0; l < LANGUAGES_MAX; l++)
-            recalling->tally.sum[script][l] += known->sum[l];
-        recalling->tally.count[script] += known->features;
+        struct waiting_word *waiting = &recalling->waiting[recalling->turn++ % WAITING];
+        recall_word(recalling, waiting);
+        waiting->place = &recalling->memory->words[recalling->hash >> (64 - MEMORY_BITS)];
+        waiting->key = *key;
+        __builtin_prefetch(waiting->place);
     }
     recalling->letters = 0;
 }
@@ -421,6 +440,8 @@ static void begin_recalling(struct recalling *out, struct language_memory *memor
     memset(out->walk.features.count, 0, sizeof out->walk.features.count);
     out->word = (struct word){0};
     out->letters = 0;
+    out->turn = 0;
+    memset(out->waiting, 0, sizeof out->waiting);
 }
 
 struct language_guess language_recall(struct language_memory *memory, struct view text)
@@ -433,6 +454,8 @@ struct language_guess language_recall(struct language_memory *memory, struct vie
         recall_piece(&recalling, text);
     else
         each_piece(text, recall_piece, &recalling);
+    for (size_t i = 0; i < WAITING; i++)
+        recall_word(&recalling, &recalling.waiting[i]);
     return decide(&recalling.tally, recalling.words.letters, shares);
 }
 

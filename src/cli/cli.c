@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,31 @@
 
 enum { HELP_BYTES_MAX = 1 << 20 };
 
+static void make_visible(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at; at++) {
+        bool c1 = at[0] == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0; /* U+0080 to U+009F */
+        if (c1)
+            *at = '?';
+        if (c1 || (*at < ' ' && *at != '\n') || *at == 0x7F)
+            at[c1] = '?';
+    }
+}
+
+void cli_say(FILE *stream, const char *format, ...)
+{
+    char text[16 << 10];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    make_visible(text);
+    fputs(text, stream);
+}
+
 int cli_fail(const char *command, const struct error *error)
 {
-    fprintf(stderr, "rodnik %s: %s\n", command, error->text);
+    cli_say(stderr, "rodnik %s: %s\n", command, error->text);
     return error->code == ERR_USAGE ? 2 : 1;
 }
 

@@ -5,6 +5,8 @@
 #ifndef RODNIK_CLI_CLI_H
 #define RODNIK_CLI_CLI_H
 
+#include <stdio.h>
+
 #include "base/error.h"
 #include "base/options.h"
 
@@ -29,6 +31,10 @@ int cli_fail(const char *command, const struct error *error);
  * command returns. */
 bool cli_options(struct options_result *out, int *exit_status, const struct command_help *help,
                  const struct option *table, size_t count, int argc, char **argv);
+
+/* Prints text that holds names from files: what a terminal would obey (control characters but line
+ * ends) becomes question marks.  What is longer than 16 KiB is cut. */
+void cli_say(FILE *stream, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Prints a path as a JSON string, quotes included. */
 void cli_print_json_string(const char *text);

@@ -50,7 +50,10 @@ static void print_counts(const struct corpus_counts *counts, const char *out, bo
     for (int i = CORPUS_KEPT + 1; i < CORPUS_LEFT_REASONS; i++)
         if (counts->left[i])
             printf(", %zu %s", counts->left[i], corpus_left_name((enum corpus_left)i));
-    printf("; taken out: %zu lines, %zu personal data\n", counts->lines_lost, counts->masked);
+    printf("; taken out: %zu lines, %zu personal data", counts->lines_lost, counts->masked);
+    if (counts->resumed_files)
+        printf("; %zu files had been read before", counts->resumed_files);
+    printf("\n");
 }
 
 static status run_build(struct corpus_counts *counts, struct corpus_job *job, int threads,

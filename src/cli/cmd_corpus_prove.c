@@ -30,7 +30,7 @@ static status prove_text(struct proving *job, const struct sha256 *read, const c
     struct corpus_proof proof;
     TRY(corpus_prove(&proof, job->prover, read, error));
     *(proof.member ? &job->members : &job->others) += 1;
-    fprintf(stderr, "%s: %s of the corpus\n", name, proof.member ? "a member" : "not a member");
+    cli_say(stderr, "%s: %s of the corpus\n", name, proof.member ? "a member" : "not a member");
     if (!proof.member)
         TRY(buffer_append(&job->absent, read, sizeof *read, error));
     return corpus_proof_write(&job->lines, &proof, error);
@@ -52,7 +52,7 @@ static status tell_decision(void *context, struct view line, size_t number, stru
                     number);
     if (bsearch(&decision.read, job->absent.data, job->absent.len / SHA256_BYTES, SHA256_BYTES,
                 compare_hashes))
-        fprintf(stderr, "%s: was read and left out: %s%s%s%s%s\n", decision.id, decision.reason,
+        cli_say(stderr, "%s: was read and left out: %s%s%s%s%s\n", decision.id, decision.reason,
                 decision.detail ? ", " : "", decision.detail ? decision.detail : "",
                 decision.of ? " of " : "", decision.of ? decision.of : "");
     arena_rewind(job->arena, mark);
@@ -209,9 +209,10 @@ static void print_proven(const struct corpus_proof *proof, bool document_checked
             "root %s (a text that differs in a letter has another SHA-256)\n",
             read, root);
     else if (document_checked)
-        printf("proven: the text with SHA-256 %s was read into the corpus with root %s and stands "
-               "there as document %s, source %s, licence %s\n",
-               read, root, proof->document.id, proof->document.source, proof->document.license);
+        cli_say(stdout,
+                "proven: the text with SHA-256 %s was read into the corpus with root %s and stands "
+                "there as document %s, source %s, licence %s\n",
+                read, root, proof->document.id, proof->document.source, proof->document.license);
     else
         printf("proven: the text with SHA-256 %s was read into the corpus with root %s (what the "
                "proof says of its id, source and licence is not proven without the stored text)\n",

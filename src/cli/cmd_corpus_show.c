@@ -29,8 +29,8 @@ static void print_table(const cJSON *manifest, const char *name)
     cJSON_ArrayForEach(entry, table)
     {
         double own = manifest_number(entry, "bytes");
-        printf("%-52.52s %9.0f %10.2f %6.1f%%\n", entry->string, documents_of(entry), own * 1e-6,
-               bytes > 0 ? 100 * own / bytes : 0);
+        cli_say(stdout, "%-52.52s %9.0f %10.2f %6.1f%%\n", entry->string, documents_of(entry),
+                own * 1e-6, bytes > 0 ? 100 * own / bytes : 0);
     }
 }
 
@@ -66,7 +66,8 @@ static void print_refused(const cJSON *manifest)
     cJSON_ArrayForEach(entry, refused)
     {
         if (shown++ < SHOWN)
-            printf("  %s %s\n", manifest_text(entry, "what"), manifest_text(entry, "reason"));
+            cli_say(stdout, "  %s %s\n", manifest_text(entry, "what"),
+                    manifest_text(entry, "reason"));
     }
     if (shown > SHOWN)
         printf("  and %d more, listed in manifest.json\n", shown - SHOWN);
@@ -107,10 +108,11 @@ static void print_decision(const struct lookup *lookup, const struct decision *d
     if (lookup->json)
         printf("%.*s\n", (int)line.len, line.data);
     else
-        printf("%s: left out, %s%s%s%s%s (%zu bytes, %s, %s, %s)\n", decision->id, decision->reason,
-               decision->detail ? " " : "", decision->detail ? decision->detail : "",
-               decision->of ? " of " : "", decision->of ? decision->of : "",
-               (size_t)decision->bytes, decision->source, decision->license, decision->language);
+        cli_say(stdout, "%s: left out, %s%s%s%s%s (%zu bytes, %s, %s, %s)\n", decision->id,
+                decision->reason, decision->detail ? " " : "",
+                decision->detail ? decision->detail : "", decision->of ? " of " : "",
+                decision->of ? decision->of : "", (size_t)decision->bytes, decision->source,
+                decision->license, decision->language);
 }
 
 static status look_at_decision(void *context, struct view line, size_t number, struct error *error)

@@ -55,6 +55,16 @@ else failed "the message names the command" "$(head -n 1 "$work/stderr")"; fi
 status "a path with a quote is written" 0 "$rodnik" corpus build --held-out 0 --json --out "$work/a\"b" "$work/in"
 if python3 -m json.tool <"$work/stdout" >/dev/null 2>&1; then ok "its JSON is JSON"; else failed "its JSON" "$(cat "$work/stdout")"; fi
 
+# What a terminal would obey
+mkdir "$work/escapes"
+cp "$work/in/1.txt" "$work/escapes/$(printf 'a\033[31m.txt')"
+cp "$work/in/random.bin" "$work/escapes/$(printf 'b\033[31m.bin')"
+"$rodnik" corpus build --held-out 0 --out "$work/visible" "$work/escapes" >/dev/null 2>&1
+"$rodnik" corpus show "$work/visible" >"$work/stdout" 2>&1
+"$rodnik" corpus prove "$work/visible" --document "$work/escapes" >/dev/null 2>>"$work/stdout"
+if grep -q 'b?.31m.bin is of an unknown kind' "$work/stdout" && ! grep -q "$(printf '\033')" "$work/stdout"; then ok "names can't speak to the terminal"
+else failed "names can't speak to the terminal" "$(tail -n 3 "$work/stdout" | cat -v)"; fi
+
 # Signals and decisions
 status "signals of a corpus are measured" 0 "$rodnik" corpus signals "$work/out" --threads 1
 cp "$work/out/signals.bin" "$work/one"

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "cli/corpus_config.h"
 #include "corpus/corpus.h"
 
 /* ---- build ---- */
@@ -85,13 +86,35 @@ static void say_what_stays(const char *out)
         fprintf(stderr, "what was read stays in %s; the same command goes on\n", folder);
 }
 
+static int build_with(struct corpus_job *job, int threads, bool json, struct error *error)
+{
+    struct corpus_counts counts;
+    if (!job->out)
+        (void)!fail(error, ERR_USAGE, "--out DIR is needed");
+    else if (run_build(&counts, job, threads, error) == OK) {
+        print_counts(&counts, job->out, json);
+        return 0;
+    }
+    int code = cli_fail("corpus build", error);
+    if (error->code == ERR_INTERRUPTED || error->code == ERR_IO || error->code == ERR_MEMORY)
+        say_what_stays(job->out);
+    return code;
+}
+
 static int build(int argc, char **argv)
 {
-    struct corpus_job job = {.settings = corpus_settings_default()};
+    struct corpus_job job = {0};
+    struct corpus_config config;
+    struct error error = {0};
+    const char *config_path = NULL; /* read before the other options, which go over it */
     int64_t threads = 0;
     bool json = false;
+    if (corpus_config_read(&job.settings, &config, argc, argv, &error) != OK)
+        return cli_fail("corpus build", &error);
     const struct option table[] = {
         {"out", OPTION_STRING, &job.out, 0, 0, "DIR", "folder of the corpus (needed)"},
+        {"config", OPTION_STRING, &config_path, 0, 0, "FILE",
+         "settings of section [corpus], named as the options below; options go before them"},
         {"field", OPTION_STRING, &job.settings.text_field, 0, 0, "NAME",
          "field of JSON lines, and column of tables, that holds the text (default text)"},
         {"source", OPTION_STRING, &job.settings.source, 0, 0, "TEXT",
@@ -128,7 +151,8 @@ static int build(int argc, char **argv)
         "personal data,\nholds some documents out for evaluation and writes documents, decisions "
         "and "
         "manifest.\nKinds: txt, md, jsonl, csv, tsv, html, warc, wet, fb2, epub, docx, odt, tei, "
-        "mbox, eml, pdf (needs\npdftotext), and tar, zip, gz, zst, xz around them.  Readers run in "
+        "mbox, eml, pdf (needs\npdftotext), and tar, zip, 7z, gz, zst, xz, bz2 around them.  "
+        "Readers run in "
         "a sandbox: a file that makes\none crash costs one document.  After an interrupt the same "
         "command goes on.",
         "  rodnik corpus build --out out/corpus texts/ more.jsonl.zst", NULL};
@@ -137,20 +161,9 @@ static int build(int argc, char **argv)
     if (!cli_options(&options, &exit_status, &help, table, sizeof table / sizeof *table, argc,
                      argv))
         return exit_status;
-    struct error error = {0};
-    struct corpus_counts counts;
     job.inputs = (const char *const *)options.positional;
     job.input_count = options.positional_count;
-    if (!job.out)
-        (void)!fail(&error, ERR_USAGE, "--out DIR is needed");
-    else if (run_build(&counts, &job, cli_threads(threads), &error) == OK) {
-        print_counts(&counts, job.out, json);
-        return 0;
-    }
-    int code = cli_fail("corpus build", &error);
-    if (error.code == ERR_INTERRUPTED || error.code == ERR_IO || error.code == ERR_MEMORY)
-        say_what_stays(job.out);
-    return code;
+    return build_with(&job, cli_threads(threads), json, &error);
 }
 
 int command_corpus(int argc, char **argv)

@@ -55,6 +55,17 @@ else failed "the message names the command" "$(head -n 1 "$work/stderr")"; fi
 status "a path with a quote is written" 0 "$rodnik" corpus build --held-out 0 --json --out "$work/a\"b" "$work/in"
 if python3 -m json.tool <"$work/stdout" >/dev/null 2>&1; then ok "its JSON is JSON"; else failed "its JSON" "$(cat "$work/stdout")"; fi
 
+# Settings from a file
+printf '[corpus]\n' >"$work/empty.ini"
+"$rodnik" corpus build --out "$work/plain" "$work/in" >/dev/null 2>&1
+status "a file of settings is read" 0 "$rodnik" corpus build --config "$work/empty.ini" --out "$work/same" "$work/in"
+if cmp -s "$work/plain/manifest.json" "$work/same/manifest.json"; then ok "its defaults are those of the options"; else failed "its defaults are those of the options" "other manifests"; fi
+printf '[corpus]\nlicense = CC0\nminimum = 100\n' >"$work/own.ini"
+status "options go before the file" 0 "$rodnik" corpus build --config="$work/own.ini" --minimum 64 --out "$work/same" "$work/in"
+if grep -q '"license":"CC0"' "$work/same/documents.jsonl" && grep -q '"minimum_bytes":.64' "$work/same/manifest.json"; then ok "both count"; else failed "both count" "$(head -n 1 "$work/same/documents.jsonl")"; fi
+printf '[corpus]\nminimal = 100\n' >"$work/own.ini"
+status "an unknown key is refused" 2 "$rodnik" corpus build --config "$work/own.ini" --out "$work/same" "$work/in"
+
 # What a terminal would obey
 mkdir "$work/escapes"
 cp "$work/in/1.txt" "$work/escapes/$(printf 'a\033[31m.txt')"

@@ -268,8 +268,11 @@ static void check_gaps(struct place *place, size_t count)
 static void every_document_and_every_gap_is_proven(void **state)
 {
     (void)state;
+    bool all = getenv("RODNIK_TEST_LONG") != NULL;
     for (size_t count = 1; count <= SIZE_MAX_TRIED; count++) {
         struct place place;
+        if (!all && count > 5 && (count + 1) % 16 > 2) /* those around whole trees */
+            continue;
         place_create(&place, count);
         check_members(&place);
         check_gaps(&place, count);
@@ -310,7 +313,7 @@ static bool holds(struct view line, const struct sha256 *read, struct view store
     return holds;
 }
 
-/* Each character of each value, one after the other, becomes another one. */
+/* Characters become other ones, one at a time (in the short form each seventh). */
 static void check_changes(struct place *place, const struct sha256 *read, struct view stored)
 {
     struct buffer line;
@@ -320,7 +323,8 @@ static void check_changes(struct place *place, const struct sha256 *read, struct
     assert_ok(corpus_prove(&proof, place->prover, read, &place->error), place->error);
     assert_ok(corpus_proof_write(&line, &proof, &place->error), place->error);
     assert_true(holds((struct view){line.data, line.len}, read, stored, place->arena));
-    for (size_t i = 0; i + 1 < line.len; i++) { /* all but the line's end */
+    size_t stride = getenv("RODNIK_TEST_LONG") ? 1 : 7, offset = read->byte[0] % stride;
+    for (size_t i = offset; i + 1 < line.len; i += stride) { /* all but the line's end */
         char was = line.data[i];
         line.data[i] = was == '1' ? '2' : '1';
         if (holds((struct view){line.data, line.len}, read, stored, place->arena))
@@ -328,9 +332,9 @@ static void check_changes(struct place *place, const struct sha256 *read, struct
         noticed++;
         line.data[i] = was;
     }
-    for (size_t len = 0; len + 1 < line.len; len++)
+    for (size_t len = offset; len + 1 < line.len; len += stride)
         assert_false(holds((struct view){line.data, len}, read, stored, place->arena));
-    assert_true(noticed > 500);
+    assert_true(noticed * stride > 500);
     buffer_destroy(&line);
 }
 

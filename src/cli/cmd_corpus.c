@@ -145,16 +145,13 @@ static int build(int argc, char **argv)
     };
     const struct command_help help = {
         "rodnik corpus build --out DIR [options] INPUT...",
-        "Reads files and folders, makes texts of them in clean UTF-8, leaves out what a profile "
-        "does "
-        "not\nallow, duplicates and what is on the opt-out list, takes out repeated lines and "
-        "personal data,\nholds some documents out for evaluation and writes documents, decisions "
-        "and "
-        "manifest.\nKinds: txt, md, jsonl, csv, tsv, html, warc, wet, fb2, epub, docx, odt, tei, "
-        "mbox, eml, pdf (needs\npdftotext), and tar, zip, 7z, gz, zst, xz, bz2 around them.  "
-        "Readers run in "
-        "a sandbox: a file that makes\none crash costs one document.  After an interrupt the same "
-        "command goes on.",
+        "Reads files and folders, makes texts of them in clean UTF-8, leaves out what a profile\n"
+        "does not allow, duplicates and what is on the opt-out list, takes out repeated lines and\n"
+        "personal data, holds some documents out for evaluation and writes documents, decisions\n"
+        "and manifest.  Kinds: txt, md, jsonl, csv, tsv, html, warc, wet, fb2, epub, docx, odt,\n"
+        "tei, mbox, eml, pdf (needs pdftotext), and tar, zip, 7z, gz, zst, xz, bz2 around them.\n"
+        "Readers run in a sandbox: a file that makes one crash costs one document.  After an\n"
+        "interrupt the same command goes on.",
         "  rodnik corpus build --out out/corpus texts/ more.jsonl.zst", NULL};
     struct options_result options;
     int exit_status;

@@ -234,12 +234,16 @@ static status compare_and_write(struct building *building, struct corpus_counts 
     return result;
 }
 
-/* What decides about the result of reading: a spool of other settings or files is of no use. */
+/* What decides about the result of reading: a spool of another program, settings or files is of no
+ * use. */
 static status key_of(struct sha256 *out, const struct building *building, struct error *error)
 {
     const struct corpus_settings *settings = &building->job->settings;
     struct sha256_state state;
+    struct sha256 program;
+    TRY(sha256_of_file(&program, "/proc/self/exe", error));
     TRY(sha256_begin(&state, error));
+    sha256_add(&state, &program, sizeof program);
     const char *const strings[] = {"rodnik reading 1", settings->text_field, settings->source,
                                    settings->license, settings->profile};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)

@@ -77,8 +77,6 @@ struct corpus_job {
 MUST_USE status corpus_build(struct corpus_counts *out, const struct corpus_job *job,
                              struct error *error);
 
-/* The kinds of files that are read, comma-separated. */
-const char *corpus_kinds(void);
 /* What this machine's kernel lacks for holding readers, as a sentence; NULL: nothing. */
 const char *corpus_sandbox_notice(void);
 

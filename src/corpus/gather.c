@@ -262,11 +262,6 @@ status gather(const struct gathering *gathering, struct error *error)
     return result;
 }
 
-const char *corpus_kinds(void)
-{
-    return reader_names();
-}
-
 const char *corpus_sandbox_notice(void)
 {
     return confinement_notice(confinement_possible());

@@ -183,12 +183,6 @@ static const struct kind {
     {"html", ".html .htm .xhtml .shtml ", is_html, NULL, read_html, NAMED},
 };
 
-const char *reader_names(void)
-{
-    return "txt, md, jsonl, csv, tsv, html, warc, wet, fb2, epub, docx, odt, tei, mbox, eml, pdf; "
-           "folders and tar, zip, gz, zst, xz around them";
-}
-
 static struct view base_name(struct view id)
 {
     for (size_t i = id.len; i > 0; i--)

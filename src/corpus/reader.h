@@ -56,7 +56,4 @@ struct reading {
 MUST_USE status reading_run(const struct reading_options *options, const struct reading_sink *sink,
                             struct view id, struct view bytes, struct error *error);
 
-/* The names of all readers, comma-separated, for help and messages. */
-const char *reader_names(void);
-
 #endif

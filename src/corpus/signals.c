@@ -7,9 +7,9 @@
 
 /* ---- names ---- */
 
-#define SIGNALS_NAME(name, meaning) {#name, meaning, offsetof(struct signals, name)},
+#define SIGNALS_NAME(name, meaning) {#name, offsetof(struct signals, name)},
 static const struct {
-    const char *name, *meaning;
+    const char *name;
     size_t offset;
 } fields[] = {SIGNALS(SIGNALS_NAME)};
 
@@ -17,12 +17,6 @@ const char *signals_name(int index)
 {
     ASSERT(index >= 0 && index < SIGNAL_COUNT);
     return fields[index].name;
-}
-
-const char *signals_meaning(int index)
-{
-    ASSERT(index >= 0 && index < SIGNAL_COUNT);
-    return fields[index].meaning;
 }
 
 uint64_t signals_value(const struct signals *signals, int index)

@@ -66,7 +66,6 @@ enum { SIGNAL_COUNT = 0 SIGNALS(SIGNALS_ONE), SIGNAL_TEN_THOUSAND = 10000 };
 
 /* index < SIGNAL_COUNT, in the order above */
 const char *signals_name(int index);
-const char *signals_meaning(int index);
 uint64_t signals_value(const struct signals *signals, int index);
 
 /* ---- measuring ---- */

@@ -84,11 +84,6 @@ void lineage_close(struct lineage *lineage)
     token_file_close(&lineage->heldout);
 }
 
-struct sha256 lineage_root(const struct lineage *lineage)
-{
-    return lineage->train.corpus;
-}
-
 uint64_t lineage_tokens(const struct lineage *lineage)
 {
     return lineage->train.count + lineage->heldout.count;

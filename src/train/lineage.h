@@ -12,8 +12,6 @@ struct lineage;
 MUST_USE status lineage_open(struct lineage **out, const char *run, struct arena *arena,
                              struct error *error);
 void lineage_close(struct lineage *lineage);
-/* Of the corpus that the run's tokens were made from. */
-struct sha256 lineage_root(const struct lineage *lineage);
 /* Of all its documents, held-out ones too. */
 uint64_t lineage_tokens(const struct lineage *lineage);
 

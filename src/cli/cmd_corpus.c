@@ -140,6 +140,8 @@ static int build(int argc, char **argv)
          "list of hashes, addresses and domains to leave out"},
         {"evaluations", OPTION_STRING, &job.settings.evaluations, 0, 0, "DIR",
          "leave out what shares 13 words with items of evaluations (.jsonl)"},
+        {"report-overlaps", OPTION_FLAG, &job.settings.report_overlaps, 0, 0, NULL,
+         "only report it, in contamination.jsonl"},
         {"threads", OPTION_INT, &threads, 1, THREAD_COUNT_MAX, "N", "threads (default all)"},
         {"json", OPTION_FLAG, &json, 0, 0, NULL, "print the result as JSON"},
     };

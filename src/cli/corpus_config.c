@@ -24,6 +24,7 @@ static const struct config_key keys[] = {
     TEXT(personal, "corpus", "policy of personal data, or none"),
     TEXT(opt_out, "", "list of what to leave out"),
     TEXT(evaluations, "", "folder of evaluation items"),
+    KEY(report_overlaps, CONFIG_BOOL, 0, 0, NULL, "false", "overlaps are only reported"),
 };
 static const struct config_table table = {keys, sizeof keys / sizeof *keys};
 
@@ -61,6 +62,7 @@ status corpus_config_read(struct corpus_settings *out, struct corpus_config *con
                                  .profile = config->profile,
                                  .opt_out = *config->opt_out ? config->opt_out : NULL,
                                  .evaluations = *config->evaluations ? config->evaluations : NULL,
+                                 .report_overlaps = config->report_overlaps,
                                  .personal = config->personal,
                                  .duplicates = duplicates[config->duplicates],
                                  .line_documents = config->repeated_lines};

@@ -13,7 +13,7 @@ struct corpus_config {
     double held_out;
     int64_t minimum, repeated_lines;
     int duplicates;
-    bool whole_pages;
+    bool whole_pages, report_overlaps;
 };
 
 /* Reads the file that --config names among the arguments, if any does; else the defaults.  Options

@@ -86,6 +86,7 @@ static void add_settings(cJSON *json, const struct corpus_settings *settings)
     cJSON_AddStringToObject(object, "personal", settings->personal);
     cJSON_AddBoolToObject(object, "opt_out", settings->opt_out != NULL);
     cJSON_AddBoolToObject(object, "evaluations", settings->evaluations != NULL);
+    cJSON_AddBoolToObject(object, "report_overlaps", settings->report_overlaps);
 }
 
 static void add_counts(cJSON *json, const struct corpus_counts *counts)

@@ -218,7 +218,8 @@ static status compare_batch(struct comparison *comparison, struct error *error)
     if (!finders.duplicates && !finders.lines && !finders.contamination)
         return OK;
     TRY(comparisons_add(batch->overlaps, &finders, batch->documents, batch->count, error));
-    return finders.contamination ? note_contaminated(comparison, error) : OK;
+    bool drops = finders.contamination && !comparison->settings->report_overlaps;
+    return drops ? note_contaminated(comparison, error) : OK;
 }
 
 static status finish(struct comparison *comparison, struct error *error)

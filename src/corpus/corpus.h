@@ -26,6 +26,7 @@ struct corpus_settings {
     const char *profile;
     const char *opt_out;     /* list (corpus/opt_out.h) or NULL */
     const char *evaluations; /* folder of items (corpus/evaluation_items.h) or NULL */
+    bool report_overlaps;    /* with them: what overlaps is reported, but stays */
     const char
         *personal; /* changes of the corpus' policy (text/personal.h); none: not looked for */
     const char *duplicates; /* near, exact or none */

@@ -217,6 +217,31 @@ static void every_reason_is_found(void **state)
     place_destroy(&place);
 }
 
+static void overlaps_may_only_be_reported(void **state)
+{
+    (void)state;
+    struct place place;
+    struct corpus_counts counts;
+    place_create(&place, 1);
+    const char *inputs[] = {place.two};
+    struct corpus_job job = {.settings = corpus_settings_default(),
+                             .inputs = inputs,
+                             .input_count = 1,
+                             .out = place.out,
+                             .pool = place.pool};
+    job.settings.evaluations = place.items;
+    job.settings.report_overlaps = true;
+    assert_ok(corpus_build(&counts, &job, &place.error), place.error);
+    assert_int_equal(counts.left[CORPUS_CONTAMINATED], 0);
+    expect_line(&place, "documents.jsonl", "leak.txt", "\"kind\":\"txt\"");
+    char path[256];
+    uint64_t bytes;
+    snprintf(path, sizeof path, "%s/contamination.jsonl", place.out);
+    assert_ok(file_size(&bytes, path, &place.error), place.error);
+    assert_true(bytes > 0);
+    place_destroy(&place);
+}
+
 static void any_threads_and_order_give_the_same(void **state)
 {
     (void)state;
@@ -491,6 +516,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_reason_is_found),
+        cmocka_unit_test(overlaps_may_only_be_reported),
         cmocka_unit_test(any_threads_and_order_give_the_same),
         cmocka_unit_test(a_failed_write_anywhere_is_mended),
         cmocka_unit_test(a_kill_at_any_time_is_mended),
